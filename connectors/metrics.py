@@ -1,0 +1,175 @@
+"""Prometheus metrics of one run, in a registry of their own.
+
+Names follow Prometheus: base units, ``_total`` for counters, ``_seconds`` for times.
+https://prometheus.io/docs/practices/naming/
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+from typing import TYPE_CHECKING, Self
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+
+from records import Alert, EventKind, Record, SightflowError, StreamEvent, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
+DETECTOR_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of the buckets of detector times, seconds: from a GPU's batch to a slow CPU's."""
+
+_UNNAMED = "unknown"
+_BYTES_LOST = (EventKind.CORRUPT, EventKind.TRUNCATED)
+
+
+class Metrics:
+    """The metrics of one run; safe to use from several threads.
+
+    ::
+
+        sightflow_frames_total{stream,stage}                    frames by the stage that decided
+        sightflow_frames_dropped_total{stream,reason}           frames that were not looked at
+        sightflow_packets_corrupt_total{stream,reason}          packets that became no frame
+        sightflow_stream_events_total{stream,kind}              what befell the streams
+        sightflow_detector_calls_total{model}                   images seen by a detector
+        sightflow_detector_seconds{model}                       time of a detector's calls
+        sightflow_alerts_total{stream,rule,state}               changes of episodes
+        sightflow_webhook_deliveries_total{endpoint,outcome}    webhooks by how they ended
+
+    >>> from records import EventKind, StreamEvent
+    >>> metrics = Metrics()
+    >>> metrics.observe("gate", [StreamEvent("gate", 0, EventKind.DROPPED, 3, "flow_behind")])
+    >>> metrics.snapshot()['sightflow_frames_dropped_total{reason="flow_behind",stream="gate"}']
+    3.0
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._frames = self._counter("frames", "Frames, by the stage that decided", "stream stage")
+        self._dropped = self._counter(
+            "frames_dropped", "Frames that were not looked at", "stream reason"
+        )
+        self._corrupt = self._counter(
+            "packets_corrupt", "Packets that became no frame", "stream reason"
+        )
+        self._events = self._counter("stream_events", "What befell the streams", "stream kind")
+        self._calls = self._counter("detector_calls", "Images seen by a detector", "model")
+        self._alerts = self._counter("alerts", "Changes of episodes", "stream rule state")
+        self._deliveries = self._counter(
+            "webhook_deliveries", "Webhooks, by how they ended", "endpoint outcome"
+        )
+        self._seconds = Histogram(
+            "sightflow_detector_seconds",
+            "Time of a detector's calls, seconds",
+            ["model"],
+            buckets=DETECTOR_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _counter(self, name: str, help_text: str, labels: str) -> Counter:
+        return Counter(f"sightflow_{name}", help_text, labels.split(), registry=self.registry)
+
+    def observe(self, stream: str, records: Sequence[Record]) -> None:
+        """Count records of one stream."""
+        stages: Counts[str] = Counts()
+        for record in records:
+            match record:
+                case Verdict():
+                    stages[record.stage] += 1
+                case StreamEvent():
+                    self._observe_event(stream, record)
+                case Alert():
+                    self._alerts.labels(stream, record.rule, record.state.value).inc()
+        for stage, count in stages.items():
+            self._frames.labels(stream, str(stage)).inc(count)
+
+    def _observe_event(self, stream: str, event: StreamEvent) -> None:
+        self._events.labels(stream, event.kind.value).inc()
+        reason = event.reason or _UNNAMED
+        if event.kind is EventKind.DROPPED:
+            self._dropped.labels(stream, reason).inc(event.count)
+        elif event.kind in _BYTES_LOST:
+            self._corrupt.labels(stream, reason).inc(event.count)
+
+    def observe_detector(self, model: str, images: int, seconds: float) -> None:
+        """Count one call of a detector.
+
+        Args:
+            model: The detector's name.
+            images: How many images it was given.
+            seconds: How long it took, seconds.
+        """
+        self._calls.labels(model).inc(images)
+        self._seconds.labels(model).observe(seconds)
+
+    def observe_delivery(self, host: str, reason: str = "") -> None:
+        """Count a webhook that was delivered, or failed for a reason.
+
+        Args:
+            host: The endpoint's host, never its whole URL.
+            reason: Why it failed; empty when it was delivered.
+        """
+        self._deliveries.labels(host, reason or "delivered").inc()
+
+    def snapshot(self) -> dict[str, float]:
+        """Every sample as it would be scraped, ``name{label="value",…}``, without ``_created``."""
+        return {
+            _sample_name(sample.name, sample.labels): sample.value
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if not sample.name.endswith("_created")
+        }
+
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> MetricsServer:
+        """Serve ``/metrics`` over HTTP from a daemon thread.
+
+        Args:
+            host: The address to listen on; only this machine by default.
+            port: The TCP port; 0 takes a free one.
+
+        Raises:
+            SightflowError: the address cannot be listened on.
+        """
+        try:
+            server, thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise SightflowError(
+                f"metrics cannot be served on {host}:{port}: {error.strerror or error}; "
+                "take another port"
+            ) from error
+        return MetricsServer(server, thread)
+
+
+class MetricsServer:
+    """The running HTTP server of `Metrics.serve`; close it, or use it as a context manager."""
+
+    def __init__(self, server: WSGIServer, thread: Thread) -> None:
+        self._server = server
+        self._thread = thread
+
+    @property
+    def url(self) -> str:
+        """Where Prometheus can scrape."""
+        host, port = self._server.server_address[:2]
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        return f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sample_name(name: str, labels: dict[str, str]) -> str:
+    inside = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inside}}}" if inside else name

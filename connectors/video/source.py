@@ -1,0 +1,182 @@
+"""The bytewax source of video: one partition for each stream."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from connectors.video.ahead import DecodeAhead
+from connectors.video.items import Decoded, Numbering, StreamState, add_up, to_position, to_state
+from connectors.video.reader import read_items
+from records.checks import check_name
+from records.errors import RecordError
+from records.event import StreamEvent
+from records.frame import FrameBatch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from connectors.video.settings import VideoSettings
+    from records.protocols import Clock
+
+_POLL = timedelta(milliseconds=5)
+"""How long the flow leaves a stream alone that had nothing ready."""
+
+Item = tuple[str, FrameBatch]
+"""What the source emits: the stream's name, which is the key, and a batch."""
+
+
+class VideoPartition(StatefulSourcePartition[Item, StreamState]):
+    """One stream; made by VideoSource.
+
+    Args:
+        stream: The stream's name.
+        settings: Its settings.
+        stop: Drains the stream when set.
+        clock: Event time of live streams.
+        resume: The snapshot to go on from; None begins at the beginning.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        settings: VideoSettings,
+        stop: threading.Event,
+        clock: Clock,
+        resume: StreamState | None,
+    ) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._stop = stop
+        self._numbering = Numbering.of(stream, settings, resume)
+        self._position = None if resume is None else to_position(resume)
+        self._finished = self._complete = resume is not None and resume["ended"]
+        self._idle = False
+        read = partial(read_items, stream, settings, clock, self._position)
+        self._ahead = DecodeAhead(stream, settings, read)
+        # bytewax does not close the partitions of a flow that is aborted.
+        weakref.finalize(self, self._ahead.stop)
+        if not self._finished:
+            self._ahead.start()
+
+    def next_batch(self) -> list[Item]:
+        """What is ready, without waiting.
+
+        Raises:
+            StopIteration: the stream has ended.
+        """
+        if self._finished:
+            raise StopIteration
+        batches = self._drain() if self._stop.is_set() else self._ready()
+        self._idle = not batches
+        return [(self._stream, batch) for batch in batches]
+
+    def next_awake(self) -> datetime | None:
+        """When to ask again: at once, or a little later when nothing was ready."""
+        return datetime.now(UTC) + _POLL if self._idle else None
+
+    def snapshot(self) -> StreamState:
+        """Where to go on: after the last frame that was emitted."""
+        numbering = self._numbering
+        return to_state(self._position, numbering.sequence, numbering.time_ns, ended=self._complete)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ahead.close()
+
+    def _room(self) -> int:
+        """How many frames the next batch may have."""
+        most = self._settings.frames_at_most
+        batch = self._settings.batch_frames
+        return batch if most is None else max(min(batch, most - self._numbering.sequence), 0)
+
+    def _ready(self) -> list[FrameBatch]:
+        ended, room = self._ahead.ended, self._room()
+        if not ended and self._ahead.frames < room and not self._settings.is_live:
+            return []
+        batch = self._take(room)
+        if not self._room():
+            return [self._finish(batch, "frames_at_most")]
+        if ended and len(batch.frames) < room:
+            return [self._finish(batch, "")]
+        return [batch] if batch.frames or batch.events else []
+
+    def _drain(self) -> list[FrameBatch]:
+        """Everything that is ready, and the end."""
+        self._ahead.stop()
+        batches = []
+        while self._ahead.frames and self._room():
+            batches.append(self._take(self._room()))
+        return [*batches, self._finish(self._take(0), "stopped")]
+
+    def _take(self, frames: int) -> FrameBatch:
+        items = self._ahead.take(frames)
+        decoded = [item for item in items if isinstance(item, Decoded)]
+        events = add_up(item for item in items if isinstance(item, StreamEvent))
+        if decoded:
+            self._position = decoded[-1].position
+        return FrameBatch(
+            self._stream,
+            tuple(self._numbering.frame(item) for item in decoded),
+            tuple(self._numbering.event(event) for event in events),
+        )
+
+    def _finish(self, batch: FrameBatch, reason: str) -> FrameBatch:
+        """The last batch: with the events that are left, and the end."""
+        self._finished, self._complete = True, reason != "stopped"
+        rest = () if reason == "frames_at_most" else self._take(0).events
+        self._ahead.close()
+        return FrameBatch(
+            self._stream, batch.frames, (*batch.events, *rest, self._numbering.ended(reason))
+        )
+
+
+class VideoSource(FixedPartitionedSource[Item, StreamState]):
+    """Emits the frames of many streams, each decoded on a thread of its own.
+
+    Emits ``(stream, FrameBatch)``. Batches of a file have exactly `batch_frames` frames, the last
+    one perhaps fewer, so that runs are alike; those of a live stream have what was ready. Every
+    stream ends with an ENDED event that counts its frames. Frames have the numbers 0, 1, 2 …
+    without a gap, and event times that always increase, also after a restart from a snapshot.
+
+    Args:
+        streams: The settings of each stream by its name.
+        stop: When set, every stream emits what it has, its ENDED event, and ends.
+        clock: Tells event time to live streams.
+
+    Raises:
+        RecordError: there are no streams, or a name is not fit to be one.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, VideoSettings],
+        *,
+        stop: threading.Event,
+        clock: Clock = time.time_ns,
+    ) -> None:
+        if not streams:
+            raise RecordError("streams must name at least one stream")
+        for stream in streams:
+            check_name("stream", stream)
+        self._streams = dict(streams)
+        self._stop = stop
+        self._clock = clock
+
+    def list_parts(self) -> list[str]:
+        """The streams' names."""
+        return sorted(self._streams)
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: StreamState | None
+    ) -> VideoPartition:
+        """Start one stream, or take it up where its snapshot was made."""
+        del step_id
+        settings = self._streams[for_part]
+        return VideoPartition(for_part, settings, self._stop, self._clock, resume_state)

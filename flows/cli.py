@@ -1,0 +1,56 @@
+"""The command line: ``sightflow COMMAND``.
+
+Every command takes ``--json``. Results go to standard output, logs and progress to standard error.
+Exit codes: 0 all went well, 1 something failed, 2 wrong usage, 3 a wrong configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from flows.commands import assets, configuration, information, running
+from flows.output import EXIT_FAILURE, fail
+from records import SightflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = typer.Typer(
+    name="sightflow",
+    help="Watch live video cheaply: cascades, alerts, an event log to replay.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(running.demo)
+app.command()(running.run)
+app.command()(configuration.validate)
+app.command()(configuration.schema)
+app.command()(configuration.init)
+app.command()(information.doctor)
+app.add_typer(assets.app)
+app.command()(information.version)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits the process.
+
+    Args:
+        arguments: The words after ``sightflow``; those of the process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words)
+    except SightflowError as error:
+        sys.exit(fail(error, as_json="--json" in words))
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped at once, by a second interrupt\n")
+        sys.exit(EXIT_FAILURE)
+
+
+if __name__ == "__main__":
+    main()

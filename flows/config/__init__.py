@@ -1,0 +1,38 @@
+"""Configurations: one strict YAML file a flow, every fault told at once."""
+
+from flows.config.load import load, parse
+from flows.config.model import (
+    AlertSection,
+    CascadeSection,
+    Configuration,
+    ConsoleSection,
+    DetectorSection,
+    DifferenceSection,
+    EventLogSection,
+    JsonLinesSection,
+    MetricsSection,
+    SinksSection,
+    StreamSection,
+    TrackSection,
+    WebhookSection,
+)
+from flows.config.schema import json_schema
+
+__all__ = [
+    "AlertSection",
+    "CascadeSection",
+    "Configuration",
+    "ConsoleSection",
+    "DetectorSection",
+    "DifferenceSection",
+    "EventLogSection",
+    "JsonLinesSection",
+    "MetricsSection",
+    "SinksSection",
+    "StreamSection",
+    "TrackSection",
+    "WebhookSection",
+    "json_schema",
+    "load",
+    "parse",
+]

@@ -1,0 +1,234 @@
+"""Checks across keys, and against the world outside: files, environment, the detector's classes.
+
+They look at the plain values, so that they find their faults even when other keys are wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from connectors.video.uri import parse_uri
+from flows.config.document import REFERENCE
+from flows.config.faults import show
+from flows.config.model import StreamSection
+from models.detectors import class_names_of
+from models.detectors.settings import SILHOUETTE
+from records import DetectorError, RecordError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.config.document import Document
+    from flows.config.document import Path as KeyPath
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix that the specification asks for
+"""How a signing secret begins (Standard Webhooks specification, "Signature scheme")."""
+
+SECRET_BYTES = range(24, 65)
+"""How many bytes a signing secret may hold (Standard Webhooks specification)."""
+
+
+def cross_check(document: Document, folder: Path) -> None:
+    """Add the faults that no single key shows.
+
+    Args:
+        document: The document; faults are added to it.
+        folder: Where relative paths count from.
+    """
+    value = document.value or {}
+    for name, stream in _mapping(value.get("streams")).items():
+        _check_stream(document, ("streams", name), _mapping(stream), folder)
+    _check_detector(document, _mapping(value.get("detector")), folder)
+    _check_alerts(document, value)
+    sinks = _mapping(value.get("sinks"))
+    _check_outputs(document, sinks, folder)
+    for place, webhook in enumerate(_list(sinks.get("webhooks"))):
+        _check_webhook(document, ("sinks", "webhooks", place), _mapping(webhook))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[tuple[int, str]]:
+    return [(place, text) for place, text in enumerate(_list(value)) if isinstance(text, str)]
+
+
+def _check_stream(document: Document, path: KeyPath, stream: dict[str, Any], folder: Path) -> None:
+    uri = stream.get("uri")
+    if isinstance(uri, str) and uri:
+        _check_uri(document, (*path, "uri"), uri, folder)
+    defaults = StreamSection.model_fields
+    batch = stream.get("batch_frames", defaults["batch_frames"].default)
+    memory = stream.get("frames_in_memory", defaults["frames_in_memory"].default)
+    if isinstance(batch, int) and isinstance(memory, int) and batch > memory:
+        document.fault(
+            (*path, "frames_in_memory"),
+            str(memory),
+            f"must be at least batch_frames, which is {batch}",
+            "Raise frames_in_memory or lower batch_frames.",
+        )
+
+
+def _check_uri(document: Document, path: KeyPath, uri: str, folder: Path) -> None:
+    try:
+        address = parse_uri(uri)
+    except RecordError as error:
+        document.fault(path, show(document, path, uri), "is no input", f"The {error}.")
+        return
+    if address.path is not None:
+        _check_input(document, path, str(address.path), folder)
+
+
+def _check_input(document: Document, path: KeyPath, text: str, folder: Path) -> None:
+    problem = ""
+    try:
+        if not (folder / text).exists():
+            problem = "does not exist"
+        elif not os.access(folder / text, os.R_OK):
+            problem = "may not be read"
+    except (OSError, ValueError):
+        problem = "is no usable path"
+    if problem:
+        remedy = f"Relative paths count from {folder.resolve()}."
+        document.fault(path, show(document, path, text), problem, remedy)
+
+
+def _check_detector(document: Document, detector: dict[str, Any], folder: Path) -> None:
+    model = detector.get("model", "auto")
+    if not isinstance(model, str):
+        return
+    try:
+        class_names_of(model)
+    except DetectorError as error:
+        path: KeyPath = ("detector", "model")
+        document.fault(path, show(document, path, model), "is no detector", f"The {error}.")
+        return
+    weights = detector.get("weights")
+    if weights is None and model == SILHOUETTE:
+        remedy = "Name a picture of the empty scene."
+        document.fault(("detector", "weights"), "", "is missing", remedy)
+    if isinstance(weights, str):
+        _check_input(document, ("detector", "weights"), weights, folder)
+    for place, name in _texts(detector.get("classes")):
+        _check_class(document, ("detector", "classes", place), name, model)
+
+
+def _check_class(document: Document, path: KeyPath, name: str, model: str) -> None:
+    try:
+        vocabulary = class_names_of(model)
+    except DetectorError:
+        return  # told of at detector.model
+    if vocabulary is not None and name not in vocabulary:
+        remedy = f"{model} knows: {', '.join(sorted(vocabulary))}."
+        document.fault(path, show(document, path, name), "is no class of the detector", remedy)
+
+
+def _check_alerts(document: Document, value: dict[str, Any]) -> None:
+    detector = _mapping(value.get("detector"))
+    model = detector.get("model", "auto")
+    kept = [name for _, name in _texts(detector.get("classes"))]
+    streams = _mapping(value.get("streams"))
+    alerts = [_mapping(alert) for alert in _list(value.get("alerts"))]
+    names = Counter(alert.get("name") for alert in alerts if isinstance(alert.get("name"), str))
+    for place, alert in enumerate(alerts):
+        path: KeyPath = ("alerts", place)
+        name, counted = alert.get("name"), alert.get("class")
+        if isinstance(name, str) and names[name] > 1:
+            document.fault(
+                (*path, "name"), repr(name), "names two rules", "Give each rule its own name."
+            )
+        if isinstance(counted, str) and kept and counted not in kept:
+            remedy = f"Add it to detector.classes, or use one of {', '.join(kept)}."
+            document.fault((*path, "class"), repr(counted), "is not kept by the detector", remedy)
+        elif isinstance(counted, str) and isinstance(model, str):
+            _check_class(document, (*path, "class"), counted, model)
+        for inner, stream in _texts(alert.get("streams")):
+            if stream not in streams:
+                remedy = f"Use one of {', '.join(streams) or 'those under streams'}."
+                document.fault((*path, "streams", inner), repr(stream), "is no stream", remedy)
+
+
+def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> None:
+    directory = _mapping(sinks.get("event_log")).get("directory")
+    if isinstance(directory, str):
+        _check_folder(document, ("sinks", "event_log", "directory"), directory, folder / directory)
+    for place, lines in enumerate(_list(sinks.get("json_lines"))):
+        path = _mapping(lines).get("path")
+        if isinstance(path, str) and path != "-":
+            key: KeyPath = ("sinks", "json_lines", place, "path")
+            if (folder / path).is_dir():
+                document.fault(key, repr(path), "is a folder", "Name a file.")
+            else:
+                _check_folder(document, key, path, (folder / path).parent)
+
+
+def _check_folder(document: Document, path: KeyPath, text: str, wanted: Path) -> None:
+    """Check that `wanted` is, or can be made, a folder to write in."""
+    problem = "is no usable path"
+    if "\0" not in text:
+        existing = wanted
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if existing.is_dir() and os.access(existing, os.W_OK):
+            return
+        problem = "cannot be written to"
+        if not existing.is_dir():
+            problem = f"cannot be made, since {existing} is no folder"
+    document.fault(path, show(document, path, text), problem, "Name a folder you may write in.")
+
+
+def _check_webhook(document: Document, path: KeyPath, webhook: dict[str, Any]) -> None:
+    url = webhook.get("url")
+    if isinstance(url, str):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            plain = parts.username is None and parts.password is None and parts.port != 0
+        except ValueError:
+            usable = plain = False
+        if not (usable and plain):
+            remedy = "Write https://HOST/PATH, without user or password."
+            inner = (*path, "url")
+            document.fault(inner, show(document, inner, url), "is no usable address", remedy)
+    for place, secret in _texts(webhook.get("secrets")):
+        _check_secret(document, (*path, "secrets", place), secret)
+
+
+def _check_secret(document: Document, path: KeyPath, secret: str) -> None:
+    written = document.written.get(path, "")
+    if not REFERENCE.fullmatch(written):
+        document.fault(
+            path,
+            show(document, path, secret),
+            "must not stand in the file",
+            "Keep it in the environment and write ${NAME} here.",
+        )
+    elif secret and not _is_secret(secret):
+        document.fault(
+            path,
+            written,
+            "stands for no signing secret",
+            f"It must be {SECRET_PREFIX} and then base64 of {SECRET_BYTES.start} to "
+            f"{SECRET_BYTES.stop - 1} bytes.",
+        )
+
+
+def _is_secret(text: str) -> bool:
+    if not text.startswith(SECRET_PREFIX):
+        return False
+    try:
+        return (
+            len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)) in SECRET_BYTES
+        )
+    except binascii.Error:
+        return False

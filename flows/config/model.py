@@ -1,0 +1,278 @@
+"""The sections of a configuration, strict and frozen; every field carries its unit.
+
+The sections say what a file may hold. What a value means is said, and checked again, by the
+settings of the component that it goes to (`flows.build`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from operators.detect import LARGEST_BATCH
+from operators.difference import LARGEST_ERROR, MOST_PIXELS_A_SIDE
+from records import RecordError
+from records.checks import LONGEST_NAME, check_name
+
+RecordKind = Literal["verdict", "alert", "event", "estimate", "reading"]
+"""The kinds of record that a sink may be asked for."""
+
+
+def _name(value: str) -> str:
+    try:
+        check_name("name", value)
+    except RecordError:
+        raise PydanticCustomError(
+            "bad_name",
+            "not a usable name",
+            {"remedy": f"Use 1 to {LONGEST_NAME} printable characters without ':'."},
+        ) from None
+    return value
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, int | float):
+        raise PydanticCustomError(
+            "bad_time",
+            "must be a time",
+            {"remedy": "Write it with its zone: 2026-05-01T08:00:00Z."},
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+StartTime = Annotated[AwareDatetime, BeforeValidator(_no_number), Field(strict=False)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of a configuration: no unknown key, no silent conversion, no change afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=False)
+
+
+class StreamSection(Section):
+    """One stream of frames."""
+
+    uri: Text = Field(
+        description="A video file, a folder of segments, an RTSP or HTTP address, or webcam:0. "
+        "A relative path counts from the configuration file's folder."
+    )
+    start: StartTime | None = Field(
+        None,
+        description="Event time of the first frame, with its zone: 2026-05-01T08:00:00Z. By "
+        "default a file's own creation time (or 1970), and the clock for live sources.",
+    )
+    live: bool | None = Field(
+        None,
+        description="Whether frames may be dropped when the flow is "
+        "behind. By default decided by the address.",
+    )
+    batch_frames: Count = Field(16, le=1024, description="Frames that travel together.")
+    frames_in_memory: Count = Field(
+        64, le=4096, description="The most decoded frames of this stream held at once."
+    )
+    drop: Literal["oldest", "newest"] = Field(
+        "oldest", description="Which frame a live stream gives up when the flow is behind."
+    )
+    stall_seconds: PositiveSeconds = Field(
+        8.0, description="A live source is lost after this long without a packet, seconds."
+    )
+    open_seconds: PositiveSeconds = Field(
+        5.0, description="An attempt to open a live source ends after this long, seconds."
+    )
+    reconnect_first_seconds: PositiveSeconds = Field(
+        0.25, description="The wait before a lost source is tried again, seconds; doubles."
+    )
+    reconnect_most_seconds: PositiveSeconds = Field(
+        1.0, description="The longest wait between two tries, seconds."
+    )
+    frames_at_most: Count | None = Field(None, description="Stop after this many frames.")
+    decode_threads: int = Field(
+        0, ge=0, le=64, description="Threads of the decoder; 0 = its own choice."
+    )
+
+
+class DetectorSection(Section):
+    """The reference detector."""
+
+    model: Text = Field(
+        "auto",
+        description="auto, yolox_nano, ssd_mobilenetv2_oiv4, or torchvision:BUILDER.",
+    )
+    weights: Text | None = Field(
+        None, description="A local file of weights; by default the model's own, fetched once."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where it runs.")
+    score_at_least: Share = Field(0.3, description="Boxes with a lower score are left out, 0..1.")
+    overlap_at_most: Share = Field(
+        0.45, description="Of two boxes of one class that overlap more, the better stays, 0..1."
+    )
+    classes: list[Text] = Field([], description="The classes to keep; all when empty.")
+    batch: Count = Field(8, le=LARGEST_BATCH, description="The most frames in one call.")
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads of the model; 0 = its own choice."
+    )
+
+
+class DifferenceSection(Section):
+    """The difference detector."""
+
+    threshold: float = Field(
+        5.0,
+        ge=0,
+        le=LARGEST_ERROR,
+        allow_inf_nan=False,
+        description="Ask the next stage when the mean squared error is above this, squared grey "
+        "levels.",
+    )
+    width: Count = Field(96, le=MOST_PIXELS_A_SIDE, description="Width compared, pixels.")
+    height: Count = Field(72, le=MOST_PIXELS_A_SIDE, description="Height compared, pixels.")
+    hold_seconds: PositiveSeconds | None = Field(
+        5.0, description="Ask at the latest after this long, seconds; null = never."
+    )
+
+
+class CascadeSection(Section):
+    """Which stages stand before the reference detector."""
+
+    difference: DifferenceSection | None = Field(
+        default_factory=DifferenceSection,
+        description="The difference detector; null = none.",
+    )
+
+
+class TrackSection(Section):
+    """Tracks over frames (ByteTrack)."""
+
+    start_score: Share = Field(0.5, description="A box needs this score to start a track, 0..1.")
+    high_score: Share = Field(0.5, description="Boxes from this score on are matched first, 0..1.")
+    overlap: Share = Field(0.1, description="A box needs this overlap with a track, 0..1.")
+    confirm_frames: Count = Field(2, description="Frames in a row before a track has a number.")
+    lost_seconds: PositiveSeconds = Field(
+        2.0, description="An unseen track ends after this long, seconds."
+    )
+    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        10.0, description="The usual frame rate, Hz."
+    )
+
+
+class AlertSection(Section):
+    """A rule that alerts when enough objects of a class are in view."""
+
+    name: Name = Field(description="The rule's name.")
+    class_name: Text = Field(alias="class", description="The class that is counted.")
+    at_least: Count = Field(description="The count that opens an episode.")
+    score_at_least: Share = Field(0.0, description="Only boxes with this score count, 0..1.")
+    for_seconds: Seconds = Field(0.0, description="The count must hold this long, seconds.")
+    clear_seconds: Seconds = Field(2.0, description="And be missed this long to close, seconds.")
+    update_seconds: Seconds | None = Field(
+        10.0, description="A rising peak is told at most this often, seconds; null = never."
+    )
+    streams: list[Text] = Field([], description="The streams it watches; all when empty.")
+
+
+class EventLogSection(Section):
+    """The event log that replays read."""
+
+    directory: Text = Field(
+        "runs",
+        description="Each run makes a folder of its own in here. A relative path counts "
+        "from the configuration file's folder.",
+    )
+    segment_megabytes: Count = Field(64, le=4096, description="Size of a segment, MB.")
+
+
+class JsonLinesSection(Section):
+    """A file of JSON lines."""
+
+    path: Text = Field(description="The file to append to; '-' = standard output.")
+    kinds: list[RecordKind] = Field(
+        ["verdict", "alert", "event"], min_length=1, description="The records to write."
+    )
+
+
+class ConsoleSection(Section):
+    """Readable lines on the terminal."""
+
+    kinds: list[RecordKind] = Field(
+        ["alert", "event"], min_length=1, description="The records to show."
+    )
+
+
+class WebhookSection(Section):
+    """An endpoint that alerts are posted to, signed (Standard Webhooks)."""
+
+    url: Text = Field(description="Where alerts are posted to, http or https.")
+    secrets: list[SecretStr] = Field(
+        min_length=1,
+        description="Signing secrets, whsec_…, as references ${NAME} to the environment; several "
+        "while one replaces another.",
+    )
+    timeout_seconds: PositiveSeconds = Field(10.0, description="For one attempt, seconds.")
+    attempts: Count = Field(10, le=20, description="Attempts for one alert.")
+    first_retry_seconds: PositiveSeconds = Field(
+        0.5, description="Wait before the second attempt, seconds; doubles."
+    )
+    most_retry_seconds: PositiveSeconds = Field(30.0, description="The longest wait, seconds.")
+    queue_at_most: Count = Field(1000, description="Alerts that may wait.")
+    drain_seconds: Seconds = Field(
+        30.0, description="A finished run waits this long for deliveries, seconds."
+    )
+    allow_private: bool = Field(
+        default=False, description="Whether the address may be a private one."
+    )
+
+
+class SinksSection(Section):
+    """Where records go."""
+
+    event_log: EventLogSection | None = Field(
+        default_factory=EventLogSection, description="The event log; null = none."
+    )
+    json_lines: list[JsonLinesSection] = Field([], description="Files of JSON lines.")
+    console: ConsoleSection | None = Field(
+        default_factory=ConsoleSection,
+        description="Lines on the terminal; null = none.",
+    )
+    webhooks: list[WebhookSection] = Field([], description="Endpoints for alerts.")
+
+
+class MetricsSection(Section):
+    """The Prometheus endpoint /metrics."""
+
+    host: Text = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(ge=0, le=65535, description="The port; 0 = any free one.")
+
+
+class Configuration(Section):
+    """One flow: streams in, a cascade, alerts and sinks out."""
+
+    version: Literal[1] = Field(description="The version of this format: 1.")
+    name: Name = Field(description="The flow's name.")
+    streams: dict[Name, StreamSection] = Field(min_length=1, description="The streams, by name.")
+    detector: DetectorSection = Field(default_factory=DetectorSection)
+    cascade: CascadeSection = Field(default_factory=CascadeSection)
+    track: TrackSection | None = Field(
+        default_factory=TrackSection, description="Tracks; null = none."
+    )
+    alerts: list[AlertSection] = Field([], description="The rules that alert.")
+    sinks: SinksSection = Field(default_factory=SinksSection)
+    metrics: MetricsSection | None = Field(
+        None, description="The /metrics endpoint; off by default."
+    )

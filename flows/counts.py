@@ -1,0 +1,150 @@
+"""What a run counts: every frame that entered, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from records import Alert, EventKind, StreamEvent, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from records import Detections, Detector, FrameBatch, Record
+
+
+@dataclass
+class StreamCounts:
+    """What became of one stream's frames.
+
+    Attributes:
+        entered: Frames that entered the flow.
+        decided: Frames decided, by stage.
+        dropped: Frames that did not enter, by reason.
+        corrupt: Packets and frames that could not be used, by reason.
+        missing: Frames that a file promised and did not hold.
+        events: Stream events, by kind.
+        alerts: Alerts, by state.
+        last: What last went wrong, in a line; empty when nothing did.
+    """
+
+    entered: int = 0
+    decided: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    corrupt: Counter[str] = field(default_factory=Counter)
+    missing: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[str] = field(default_factory=Counter)
+    last: str = ""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the stream gave no frame at all because it could not be read."""
+        failed = self.events[EventKind.UNREADABLE] + self.events[EventKind.LOST]
+        return self.entered == 0 and failed > 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as plain JSON values."""
+        return {
+            "entered": self.entered,
+            "decided": dict(self.decided),
+            "dropped": dict(self.dropped),
+            "corrupt": dict(self.corrupt),
+            "missing": self.missing,
+            "events": dict(self.events),
+            "alerts": dict(self.alerts),
+            "last_fault": self.last,
+        }
+
+
+class RunCounts:
+    """Counts a run while it runs. Workers call it from their threads.
+
+    Args:
+        streams: The names of the streams.
+    """
+
+    def __init__(self, streams: Sequence[str]) -> None:
+        self.streams = {name: StreamCounts() for name in streams}
+        self._lock = threading.Lock()
+
+    def entered(self, batch: FrameBatch) -> None:
+        """Count the frames of a batch that enters the flow."""
+        with self._lock:
+            self.streams[batch.stream].entered += len(batch.frames)
+
+    def observe(self, stream: str, records: Sequence[Record]) -> None:
+        """Count records on their way to the sinks."""
+        with self._lock:
+            counts = self.streams[stream]
+            for record in records:
+                if isinstance(record, Verdict):
+                    counts.decided[str(record.stage)] += 1
+                elif isinstance(record, StreamEvent):
+                    _count_event(counts, record)
+                elif isinstance(record, Alert):
+                    counts.alerts[str(record.state)] += 1
+
+
+def _count_event(counts: StreamCounts, event: StreamEvent) -> None:
+    counts.events[str(event.kind)] += 1
+    if event.kind is EventKind.DROPPED:
+        counts.dropped[event.reason] += event.count
+    elif event.kind is EventKind.CORRUPT:
+        counts.corrupt[event.reason] += event.count
+    elif event.kind is EventKind.TRUNCATED:
+        counts.missing += event.count
+    if event.kind in {EventKind.LOST, EventKind.UNREADABLE, EventKind.TRUNCATED}:
+        counts.last = event.detail or event.reason
+
+
+class MeasuredDetector:
+    """A detector that counts its calls and their time. It answers as the one inside does.
+
+    Args:
+        detector: The detector inside.
+        on_call: Called after each call with the number of images and the seconds it took.
+    """
+
+    def __init__(self, detector: Detector, on_call: CallListener | None = None) -> None:
+        self._detector = detector
+        self._on_call = on_call
+        self._lock = threading.Lock()
+        self.calls = 0
+        self.images = 0
+        self.seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._detector.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes it can find."""
+        return self._detector.class_names
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Find the objects in each image, and count."""
+        start = time.perf_counter()
+        found = self._detector.detect(images)
+        seconds = time.perf_counter() - start
+        with self._lock:
+            self.calls += 1
+            self.images += len(images)
+            self.seconds += seconds
+        if self._on_call is not None:
+            self._on_call(len(images), seconds)
+        return found
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    CallListener = Callable[[int, float], None]

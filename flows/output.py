@@ -1,0 +1,100 @@
+"""What commands print: results on standard output, logs and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from rich.console import Console
+
+from records import AssetError, ConfigurationError, SightflowError
+
+EXIT_FAILURE = 1
+"""Something failed."""
+
+EXIT_CONFIGURATION = 3
+"""The configuration is wrong. (2 is wrong usage, which typer handles.)"""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+"""The option that every command takes."""
+
+ConfigurationArgument = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")
+]
+"""The configuration file that a command works on."""
+
+
+def console() -> Console:
+    """Where tables and pictures of state go: standard output."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def error_console() -> Console:
+    """Where logs and progress go: standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print a result as one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """Print a result as plain text."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Tell a person something beside the result, on standard error."""
+    error_console().print(text, markup=False)
+
+
+def fail(error: SightflowError, *, as_json: bool) -> int:
+    """Tell of an error and give the exit code that goes with it."""
+    if as_json:
+        print_json(error_json(error))
+    else:
+        error_console().print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+    return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE
+
+
+def error_json(error: SightflowError) -> dict[str, Any]:
+    """An error as plain JSON values."""
+    value: dict[str, Any] = {"ok": False, "error": type(error).__name__, "message": str(error)}
+    if isinstance(error, ConfigurationError):
+        value["faults"] = [asdict(fault) for fault in error.faults]
+    if isinstance(error, AssetError):
+        value["attempts"] = list(error.attempts)
+    return value
+
+
+def set_up_logs(*, verbose: bool = False) -> None:
+    """Send logs to standard error: for people on a terminal, as JSON lines elsewhere."""
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=terminal)
+        if terminal
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if verbose else logging.INFO
+        ),
+        # Looked up for each logger, since a progress display puts its own stream in its place.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )

@@ -1,0 +1,145 @@
+"""A run's summary: its figures, and how people see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from records import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from flows.counts import StreamCounts
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        name: The flow's name.
+        run_dir: The run's folder; None when it keeps no event log.
+        stopped: Whether an interrupt ended it before its input did.
+        seconds: How long the dataflow ran.
+        streams: What became of each stream's frames.
+        model: The reference detector.
+        detector_calls: Calls of the detector.
+        detector_frames: Frames that the detector saw.
+        detector_seconds: Time in the detector, seconds.
+        delivered: Alerts that webhooks took.
+        undelivered: Alerts that webhooks did not take, by reason.
+    """
+
+    name: str
+    run_dir: Path | None
+    stopped: bool
+    seconds: float
+    streams: dict[str, StreamCounts]
+    model: str
+    detector_calls: int
+    detector_frames: int
+    detector_seconds: float
+    delivered: int
+    undelivered: dict[str, int]
+
+    @property
+    def frames(self) -> int:
+        """Frames that entered the flow."""
+        return sum(counts.entered for counts in self.streams.values())
+
+    @property
+    def decided(self) -> dict[str, int]:
+        """Frames decided, by stage, over all streams."""
+        total: dict[str, int] = {}
+        for counts in self.streams.values():
+            for stage, count in counts.decided.items():
+                total[stage] = total.get(stage, 0) + count
+        return total
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The streams that gave no frame because they could not be read."""
+        return [name for name, counts in self.streams.items() if counts.unreadable]
+
+    @property
+    def good(self) -> bool:
+        """Whether every stream could be read and every alert was delivered."""
+        return not self.unreadable and not self.undelivered
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain JSON values."""
+        return {
+            "name": self.name,
+            "run_dir": None if self.run_dir is None else str(self.run_dir),
+            "stopped": self.stopped,
+            "seconds": round(self.seconds, 3),
+            "frames": self.frames,
+            "fps": round(self.frames / self.seconds, 2) if self.seconds else None,
+            "decided": self.decided,
+            "detector": {
+                "model": self.model,
+                "calls": self.detector_calls,
+                "frames": self.detector_frames,
+                "seconds": round(self.detector_seconds, 3),
+            },
+            "webhooks": {"delivered": self.delivered, "undelivered": self.undelivered},
+            "streams": {name: counts.to_json() for name, counts in self.streams.items()},
+        }
+
+
+def summary_table(summary: RunSummary) -> Table:
+    """One row a stream: what became of its frames."""
+    table = Table(title=f"{escape(summary.name)}: what became of the frames", title_justify="left")
+    table.add_column("Stream", overflow="fold")
+    for title in ("Frames", "Copied", "Detected", "Dropped", "Corrupt", "Missing", "Alerts"):
+        table.add_column(title, justify="right")
+    for name, counts in summary.streams.items():
+        table.add_row(
+            escape(name),
+            str(counts.entered),
+            str(counts.decided[Stage.DIFFERENCE]),
+            str(counts.decided[Stage.REFERENCE]),
+            _with_reasons(counts.dropped),
+            _with_reasons(counts.corrupt),
+            str(counts.missing),
+            str(counts.alerts["opened"]),
+        )
+    return table
+
+
+def _with_reasons(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return "0"
+    return f"{total} ({', '.join(sorted(counts))})"
+
+
+def summary_lines(summary: RunSummary) -> list[str]:
+    """What a table does not show, a line each, with markup."""
+    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    how = "stopped by an interrupt" if summary.stopped else "finished"
+    detector = (
+        f"{escape(summary.model)} saw {summary.detector_frames} frames in "
+        f"{summary.detector_calls} calls ({summary.detector_seconds:.1f} s)"
+    )
+    lines = [f"{how} after {summary.seconds:.1f} s, {rate:.0f} frames/s; {detector}"]
+    undelivered = sum(summary.undelivered.values())
+    if summary.delivered or undelivered:
+        lines.append(f"webhooks: {summary.delivered} delivered, {undelivered} not delivered")
+    lines += [
+        f"[red]not delivered: {count} ({escape(reason)})[/red]"
+        for reason, count in sorted(summary.undelivered.items())
+    ]
+    lines += [
+        f"[yellow]{escape(name)}: {escape(counts.last)}[/yellow]"
+        for name, counts in summary.streams.items()
+        if counts.last
+    ]
+    if summary.run_dir is not None:
+        lines.append(f"event log: {escape(str(summary.run_dir))}")
+    return lines

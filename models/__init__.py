@@ -1,0 +1,1 @@
+"""Models: the assets they come from, and the detectors built on them."""

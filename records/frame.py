@@ -1,0 +1,78 @@
+"""Frames: what a video source hands to the operators, with pixels that are made on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from records.checks import check_count, check_name, check_time
+from records.errors import RecordError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from records.event import StreamEvent
+
+
+@runtime_checkable
+class Pixels(Protocol):
+    """Pixels that are converted only when a stage asks for them, at the size it asks for."""
+
+    @property
+    def width(self) -> int:
+        """Width of the full frame, pixels."""
+
+    @property
+    def height(self) -> int:
+        """Height of the full frame, pixels."""
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Brightness only, uint8 (height, width), resized to this size."""
+
+    def rgb(self, width: int | None = None, height: int | None = None) -> NDArray[np.uint8]:
+        """Colour, uint8 (height, width, 3); at full size when no size is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of one stream.
+
+    Attributes:
+        stream: The stream's name.
+        sequence: Its number in the stream: 0, 1, 2 … without a gap.
+        time_ns: Event time, nanoseconds since 1970 UTC: the stream's start + presentation time.
+        pixels: Its pixels, made on demand.
+    """
+
+    stream: str
+    sequence: int
+    time_ns: int
+    pixels: Pixels
+
+    def __post_init__(self) -> None:
+        check_name("stream", self.stream)
+        check_count("sequence", self.sequence)
+        check_time("time_ns", self.time_ns)
+        if not isinstance(self.pixels, Pixels):
+            raise RecordError(f"pixels must offer luma() and rgb(), got {type(self.pixels)}")
+
+    @property
+    def id(self) -> str:
+        """The deterministic identity, ``stream:sequence``."""
+        return f"{self.stream}:{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """What a source emits at once: consecutive frames of one stream, and what befell it.
+
+    Attributes:
+        stream: The stream's name.
+        frames: Consecutive frames, in order of sequence; may be empty.
+        events: What happened to the stream since the last batch, in order; may be empty.
+    """
+
+    stream: str
+    frames: tuple[Frame, ...]
+    events: tuple[StreamEvent, ...] = ()

@@ -1,0 +1,79 @@
+"""Verdicts: the answer for one frame, and the stage of the cascade that gave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from records.checks import check_count, check_finite, check_name, check_time
+from records.detections import Detections
+from records.errors import RecordError
+
+
+class Stage(StrEnum):
+    """The stages of a cascade (NoScope, Kang et al., VLDB 2017, section 3), cheapest first."""
+
+    SKIP = "skip"
+    DIFFERENCE = "difference"
+    SPECIALISED = "specialised"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one frame.
+
+    Attributes:
+        stream: The stream's name.
+        sequence: The frame's number in the stream.
+        time_ns: The frame's event time, nanoseconds since 1970 UTC.
+        stage: The stage that decided.
+        score: That stage's score: the mean squared error of luma for the difference detector,
+            the highest detection score (0 when nothing was found) for the reference detector.
+        answer: What is in the frame.
+        copied_from: The sequence of the frame whose answer was copied; None when the answer is
+            this frame's own.
+    """
+
+    stream: str
+    sequence: int
+    time_ns: int
+    stage: Stage
+    score: float
+    answer: Detections
+    copied_from: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("stream", self.stream)
+        check_count("sequence", self.sequence)
+        check_time("time_ns", self.time_ns)
+        check_finite("score", self.score)
+        if not isinstance(self.stage, Stage):
+            raise RecordError(f"stage must be a Stage, got {self.stage!r}")
+        if not isinstance(self.answer, Detections):
+            raise RecordError(f"answer must be Detections, got {type(self.answer).__name__}")
+        if self.copied_from is not None:
+            check_count("copied_from", self.copied_from)
+            if self.copied_from >= self.sequence:
+                raise RecordError(
+                    f"copied_from must be an earlier frame than {self.sequence}, "
+                    f"got {self.copied_from}"
+                )
+
+    @property
+    def id(self) -> str:
+        """The deterministic identity, ``stream:sequence``."""
+        return f"{self.stream}:{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictBatch:
+    """Consecutive verdicts of one stream, the item of the dataflow after the cascade.
+
+    Attributes:
+        stream: The stream's name.
+        verdicts: Consecutive verdicts, in order of sequence.
+    """
+
+    stream: str
+    verdicts: tuple[Verdict, ...]

@@ -1,0 +1,65 @@
+"""Frames and detectors small enough to state whole outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from records import Detections, Frame, FrameBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+TENTH_NS = 100_000_000
+"""A tenth of a second, the time between two frames here."""
+
+
+class Flat:
+    """Pixels of one grey level."""
+
+    width = 100
+    height = 80
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width), self.level, np.uint8)
+
+    def rgb(self, width: int | None = None, height: int | None = None) -> NDArray[np.uint8]:
+        return np.full((height or self.height, width or self.width, 3), self.level, np.uint8)
+
+
+class Brightness:
+    """A detector that finds one person, at x = the grey level, unless the picture is black."""
+
+    name = "brightness"
+    class_names = ("person", "car")
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        self.batches.append(len(images))
+        return [person_at(int(image[0, 0, 0])) for image in images]
+
+
+def person_at(x: int) -> Detections:
+    """What `Brightness` finds in a picture of grey level x."""
+    if x == 0:
+        return Detections.empty(("person", "car"))
+    return Detections.of([[x, 1, x + 20, 31]], [0.75], ["person"], class_names=("person", "car"))
+
+
+def frames(levels: Sequence[int], *, stream: str = "gate", start: int = 0) -> FrameBatch:
+    """A batch of flat frames, a tenth of a second apart."""
+    return FrameBatch(
+        stream,
+        tuple(
+            Frame(stream, sequence, sequence * TENTH_NS, Flat(level))
+            for sequence, level in enumerate(levels, start)
+        ),
+    )
