@@ -187,9 +187,11 @@ def test_stop_drains_the_flow(tmp_path: Path) -> None:
 
     batches = run_flow({"gate": settings}, stop=stop, each=stop_at_once)
     frames = frames_of(batches)
-    assert [frame.sequence for frame in frames] == list(range(24))
-    assert [len(batch.frames) for batch in batches] == [8, 8, 8, 0]
-    assert told(batches[-1].events) == [("ended", 24, "stopped")]
+    # The first batch is let go before the source looks again: its room may be taken once more.
+    assert 24 <= len(frames) <= 32
+    assert [frame.sequence for frame in frames] == list(range(len(frames)))
+    assert max(len(batch.frames) for batch in batches) == 8
+    assert told(batches[-1].events) == [("ended", len(frames), "stopped")]
     wait_until(lambda: not threads("gate"), "the thread to end")
 
 
