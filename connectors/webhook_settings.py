@@ -63,7 +63,7 @@ class WebhookSettings:
         if not 0 < len(self.secrets) <= _MOST_SECRETS:
             raise RecordError(f"secrets must be 1 to {_MOST_SECRETS}, got {len(self.secrets)}")
         for i, secret in enumerate(self.secrets):
-            if not _is_secret(secret):
+            if not is_secret(secret):
                 raise RecordError(
                     f"secrets[{i}] must be {SECRET_PREFIX} and base64 of {FEWEST_SECRET_BYTES} to "
                     f"{MOST_SECRET_BYTES} bytes (what was given is not shown)"
@@ -91,6 +91,19 @@ class WebhookSettings:
     def host(self) -> str:
         """The host of the URL: all of it that logs and metrics may show."""
         return parse_url(self.url).host
+
+
+def is_secret(text: str) -> bool:
+    """Whether a text is a signing secret: ``whsec_`` and base64 of 24 to 64 bytes.
+
+    >>> is_secret(new_secret()), is_secret("hunter2")
+    (True, False)
+    """
+    try:
+        size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
+    except (binascii.Error, ValueError):
+        return False
+    return text.startswith(SECRET_PREFIX) and FEWEST_SECRET_BYTES <= size <= MOST_SECRET_BYTES
 
 
 def new_secret() -> str:
@@ -121,11 +134,3 @@ def retry_seconds(
     doublings = min(attempt - 1, math.ceil(math.log2(most / settings.first_retry_seconds)))
     wait = min(settings.first_retry_seconds * 2.0**doublings, most)
     return min(max(wait * (1 - settings.jitter * random.random()), asked), most)
-
-
-def _is_secret(secret: str) -> bool:
-    try:
-        size = len(base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True))
-    except (binascii.Error, ValueError):
-        return False
-    return secret.startswith(SECRET_PREFIX) and FEWEST_SECRET_BYTES <= size <= MOST_SECRET_BYTES

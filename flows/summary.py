@@ -11,7 +11,6 @@ from rich.table import Table
 from records import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from flows.counts import StreamCounts
@@ -104,19 +103,22 @@ def summary_table(summary: RunSummary) -> Table:
             str(counts.entered),
             str(counts.decided[Stage.DIFFERENCE]),
             str(counts.decided[Stage.REFERENCE]),
-            _with_reasons(counts.dropped),
-            _with_reasons(counts.corrupt),
+            str(sum(counts.dropped.values())),
+            str(sum(counts.corrupt.values())),
             str(counts.missing),
             str(counts.alerts["opened"]),
         )
     return table
 
 
-def _with_reasons(counts: Mapping[str, int]) -> str:
-    total = sum(counts.values())
-    if not total:
-        return "0"
-    return f"{total} ({', '.join(sorted(counts))})"
+def _losses(name: str, counts: StreamCounts) -> list[str]:
+    """Why frames of a stream were lost, and what last went wrong, a line each."""
+    told = [
+        f"{name}: {what} {', '.join(f'{n} for {reason}' for reason, n in sorted(reasons.items()))}"
+        for what, reasons in (("dropped", counts.dropped), ("corrupt", counts.corrupt))
+        if reasons
+    ]
+    return [*told, f"{name}: {counts.last}"] if counts.last else told
 
 
 def summary_lines(summary: RunSummary) -> list[str]:
@@ -136,9 +138,9 @@ def summary_lines(summary: RunSummary) -> list[str]:
         for reason, count in sorted(summary.undelivered.items())
     ]
     lines += [
-        f"[yellow]{escape(name)}: {escape(counts.last)}[/yellow]"
+        f"[yellow]{escape(line)}[/yellow]"
         for name, counts in summary.streams.items()
-        if counts.last
+        for line in _losses(name, counts)
     ]
     if summary.run_dir is not None:
         lines.append(f"event log: {escape(str(summary.run_dir))}")

@@ -5,14 +5,18 @@ They look at the plain values, so that they find their faults even when other ke
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from connectors.outbound import parse_url
 from connectors.video.uri import parse_uri
+from connectors.webhook_settings import (
+    FEWEST_SECRET_BYTES,
+    MOST_SECRET_BYTES,
+    SECRET_PREFIX,
+    is_secret,
+)
 from flows.config.document import REFERENCE
 from flows.config.faults import show
 from flows.config.model import StreamSection
@@ -25,12 +29,6 @@ if TYPE_CHECKING:
 
     from flows.config.document import Document
     from flows.config.document import Path as KeyPath
-
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix that the specification asks for
-"""How a signing secret begins (Standard Webhooks specification, "Signature scheme")."""
-
-SECRET_BYTES = range(24, 65)
-"""How many bytes a signing secret may hold (Standard Webhooks specification)."""
 
 
 def cross_check(document: Document, folder: Path) -> None:
@@ -191,15 +189,11 @@ def _check_webhook(document: Document, path: KeyPath, webhook: dict[str, Any]) -
     url = webhook.get("url")
     if isinstance(url, str):
         try:
-            parts = urlsplit(url)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-            plain = parts.username is None and parts.password is None and parts.port != 0
-        except ValueError:
-            usable = plain = False
-        if not (usable and plain):
-            remedy = "Write https://HOST/PATH, without user or password."
+            parse_url(url)
+        except RecordError as error:
             inner = (*path, "url")
-            document.fault(inner, show(document, inner, url), "is no usable address", remedy)
+            remedy = f"A{str(error)[1:]}."
+            document.fault(inner, show(document, inner, url), "is no address", remedy)
     for place, secret in _texts(webhook.get("secrets")):
         _check_secret(document, (*path, "secrets", place), secret)
 
@@ -213,22 +207,11 @@ def _check_secret(document: Document, path: KeyPath, secret: str) -> None:
             "must not stand in the file",
             "Keep it in the environment and write ${NAME} here.",
         )
-    elif secret and not _is_secret(secret):
+    elif secret and not is_secret(secret):
         document.fault(
             path,
             written,
             "stands for no signing secret",
-            f"It must be {SECRET_PREFIX} and then base64 of {SECRET_BYTES.start} to "
-            f"{SECRET_BYTES.stop - 1} bytes.",
+            f"It must be {SECRET_PREFIX} and then base64 of {FEWEST_SECRET_BYTES} to "
+            f"{MOST_SECRET_BYTES} bytes.",
         )
-
-
-def _is_secret(text: str) -> bool:
-    if not text.startswith(SECRET_PREFIX):
-        return False
-    try:
-        return (
-            len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)) in SECRET_BYTES
-        )
-    except binascii.Error:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,14 +18,13 @@ TENTH_NS = 100_000_000
 """A tenth of a second, the time between two frames here."""
 
 
+@dataclass(frozen=True)
 class Flat:
     """Pixels of one grey level."""
 
-    width = 100
-    height = 80
-
-    def __init__(self, level: int) -> None:
-        self.level = level
+    level: int
+    width: int = 100
+    height: int = 80
 
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         return np.full((height, width), self.level, np.uint8)

@@ -85,8 +85,8 @@ def test_all_faults_are_told_at_once_with_line_key_value_and_remedy(folder: Path
         "a.yaml:37: alerts[0].class: is not kept by the detector (got 'persn'). "
         "Add it to detector.classes, or use one of person, car.",
         "a.yaml:39: alerts[0].streams[0]: is no stream (got 'gatee'). Use one of gate, till.",
-        "a.yaml:50: sinks.webhooks[0].url: is no usable address (got 'ftp://example.com/hook'). "
-        "Write https://HOST/PATH, without user or password.",
+        "a.yaml:50: sinks.webhooks[0].url: is no address (got 'ftp://example.com/hook'). "
+        "A URL must begin with http:// or https://.",
         "a.yaml:51: sinks.webhooks[0].secrets[0]: must not stand in the file "
         "(got a secret that is not shown). Keep it in the environment and write ${NAME} here.",
         "a.yaml:54: metrics.port: must be at most 65535 (got 99999). The port; 0 = any free one.",

@@ -1,0 +1,135 @@
+"""What every stateful operator must keep merely by existing.
+
+A new subclass of `KeyedLogic` that is not registered here fails the first test.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import operators
+from operators.alerting import AlertOrigin, CountRule, Episodes
+from operators.cascade import Decide
+from operators.detect import Answered, AnsweredBatch
+from operators.difference import DifferenceDetector, DifferenceSettings
+from operators.keyed import KeyedLogic
+from operators.track import Track, TrackSettings
+from records import FrameBatch, Stage, Verdict, VerdictBatch
+from tests.support.pictures import TENTH_NS, frames, person_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEVELS = [10, 10, 11, 40, 41, 41, 90, 90, 12, 12, 12, 60]
+
+
+def _frames() -> list[Any]:
+    return [frames(LEVELS[k : k + 3], start=k) for k in range(0, len(LEVELS), 3)]
+
+
+def _answered() -> list[Any]:
+    every = [
+        Answered(k, k * TENTH_NS, 1.0, None if k % 2 == 0 else k - 1,
+                 person_at(level) if k % 2 == 0 else None)
+        for k, level in enumerate(LEVELS)
+    ]  # fmt: skip
+    return [AnsweredBatch("gate", tuple(every[k : k + 3])) for k in range(0, len(every), 3)]
+
+
+def _verdicts() -> list[Any]:
+    every = [
+        Verdict("gate", k, k * TENTH_NS, Stage.REFERENCE, 0.75, person_at(level))
+        for k, level in enumerate(LEVELS)
+    ]
+    return [VerdictBatch("gate", tuple(every[k : k + 3])) for k in range(0, len(every), 3)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to make a logic, what to feed it, and what an empty item is."""
+
+    make: Callable[[Any], KeyedLogic[Any, Any, Any]]
+    items: Callable[[], list[Any]]
+    empty: Any
+
+
+RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
+CASES: dict[type, Case] = {
+    DifferenceDetector: Case(
+        lambda resume: DifferenceDetector(DifferenceSettings(threshold=4), resume),
+        _frames,
+        FrameBatch("gate", ()),
+    ),
+    Decide: Case(Decide, _answered, AnsweredBatch("gate", ())),
+    Track: Case(lambda resume: Track(TrackSettings(), resume), _verdicts, VerdictBatch("gate", ())),
+    Episodes: Case(
+        lambda resume: Episodes(RULES, AlertOrigin(), resume), _verdicts, VerdictBatch("gate", ())
+    ),
+}
+
+
+def concrete(kind: type[Any]) -> set[type]:
+    found: set[type] = set()
+    children: list[type[Any]] = kind.__subclasses__()
+    for one in children:
+        found |= concrete(one) | (set() if getattr(one, "__abstractmethods__", None) else {one})
+    return found
+
+
+def test_every_operator_is_under_contract() -> None:
+    for module in pkgutil.walk_packages(operators.__path__, "operators."):
+        importlib.import_module(module.name)
+    assert concrete(KeyedLogic) == set(CASES)
+
+
+@pytest.fixture(params=CASES.values(), ids=lambda case: type(case.make(None)).__name__)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+def outs(logic: KeyedLogic[Any, Any, Any], items: list[Any]) -> list[Any]:
+    return [logic.on_item(item) for item in items]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality through pickling's eyes, for states that hold arrays."""
+    return pickle.dumps(a) == pickle.dumps(b)
+
+
+def test_the_same_items_give_the_same_outs(case: Case) -> None:
+    assert repr(outs(case.make(None), case.items())) == repr(outs(case.make(None), case.items()))
+
+
+def test_a_restart_at_any_item_changes_nothing(case: Case) -> None:
+    whole = repr(outs(case.make(None), case.items()))
+    for cut in range(len(case.items()) + 1):
+        first = case.make(None)
+        before = outs(first, case.items()[:cut])
+        # Recovery stores snapshots as pickles; what comes back must serve as well.
+        resumed = case.make(pickle.loads(pickle.dumps(first.snapshot())))
+        assert repr(before + outs(resumed, case.items()[cut:])) == whole
+
+
+def test_a_snapshot_is_a_copy(case: Case) -> None:
+    logic = case.make(None)
+    outs(logic, case.items()[:2])
+    saved = logic.snapshot()
+    kept = copy.deepcopy(saved)
+    outs(logic, case.items()[2:])
+    assert same(saved, kept)
+
+
+def test_an_empty_item_changes_nothing(case: Case) -> None:
+    plain, with_empty = case.make(None), case.make(None)
+    for item in case.items():
+        want = repr(plain.on_item(item))
+        with_empty.on_item(case.empty)
+        assert repr(with_empty.on_item(item)) == want
