@@ -43,17 +43,24 @@ class Frame:
         sequence: Its number in the stream: 0, 1, 2 … without a gap.
         time_ns: Event time, nanoseconds since 1970 UTC: the stream's start + presentation time.
         pixels: Its pixels, made on demand.
+        coded_bytes: The size of its packet, bytes; 0 where the source tells none.
+        keyframe: Whether it is coded by itself, without other frames.
+        reordered: Whether it is coded after a frame that is shown later (a B-frame).
     """
 
     stream: str
     sequence: int
     time_ns: int
     pixels: Pixels
+    coded_bytes: int = 0
+    keyframe: bool = False
+    reordered: bool = False
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
         check_count("sequence", self.sequence)
         check_time("time_ns", self.time_ns)
+        check_count("coded_bytes", self.coded_bytes)
         if not isinstance(self.pixels, Pixels):
             raise RecordError(f"pixels must offer luma() and rgb(), got {type(self.pixels)}")
 
