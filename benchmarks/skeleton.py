@@ -30,7 +30,9 @@ from bytewax.run import cli_main
 from typing_extensions import override
 
 from benchmarks.hardware import hardware
-from operators.cascade import CascadeSettings, cascade
+from operators.cascade import CascadeSettings, Models, cascade
+from operators.difference import DifferenceSettings
+from operators.plan import Plan
 from operators.track import TrackSettings, track
 from records import Detections, Frame, FrameBatch
 
@@ -48,6 +50,9 @@ REPEATS = 7
 
 BATCHES = (1, 16, 64)
 """Frames an item."""
+
+SETTINGS = CascadeSettings(Plan(difference=DifferenceSettings()))
+"""A difference detector before the reference detector."""
 
 Item = tuple[str, FrameBatch]
 
@@ -147,7 +152,7 @@ def empty(items: KeyedStream[FrameBatch]) -> KeyedStream[Any]:
 def stages(items: KeyedStream[FrameBatch]) -> KeyedStream[Any]:
     """The real operators with a detector that finds nothing."""
     entered = op.inspect("entered", items, lambda _step, _item: None)
-    decided = cascade("cascade", entered, CascadeSettings(), FindsNothing())
+    decided = cascade("cascade", entered, SETTINGS, Models(FindsNothing()), lambda _: "0")
     tracked = track("track", decided, TrackSettings())
     return op.map_value("records", tracked, lambda batch: list(batch.verdicts))
 

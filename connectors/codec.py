@@ -84,6 +84,8 @@ _SCHEMAS: dict[type, _Schema] = {
         score=field.NUMBER,
         answer=field.DETECTIONS,
         copied_from=field.OPTIONAL_INTEGER,
+        positive=field.OPTIONAL_TRUTH,
+        audited=field.TRUTH,
     ),
     Alert: _schema(
         "alert",

@@ -81,6 +81,16 @@ def _optional_integer(value: object) -> int | None:
     return None if value is None else _integer(value)
 
 
+def _truth(value: object) -> bool:
+    if type(value) is not bool:
+        raise CodecError(f"must be true or false, got {type(value).__name__}")
+    return value
+
+
+def _optional_truth(value: object) -> bool | None:
+    return None if value is None else _truth(value)
+
+
 def _write_number(value: float) -> float:
     # Adding 0 turns -0.0 into 0.0: they are equal, so their bytes must be.
     return float(value) + 0.0
@@ -200,6 +210,8 @@ def member(enumeration: type[StrEnum]) -> Field:
 
 INTEGER = Field(_same, _integer, _same)
 OPTIONAL_INTEGER = Field(_same, _optional_integer, _same)
+TRUTH = Field(_same, _truth, _same)
+OPTIONAL_TRUTH = Field(_same, _optional_truth, _same)
 NUMBER = Field(_write_number, _read_number, _write_number)
 TEXT = Field(_text, _text, str)
 NAMES = Field(_names, _names, list)

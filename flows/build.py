@@ -24,9 +24,9 @@ from connectors.video import VideoSettings, VideoSource
 from connectors.video.uri import parse_uri
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
-from operators.cascade import CascadeSettings, cascade
-from operators.detect import DetectSettings
+from operators.cascade import CascadeSettings, Models, cascade
 from operators.difference import DifferenceSettings
+from operators.plan import Plan
 from operators.track import TrackSettings, track
 from records.units import NANOSECONDS
 
@@ -79,7 +79,8 @@ def build(configuration: Configuration, parts: Parts) -> Dataflow:
     frames = op.inspect(
         "entered", op.input("frames", flow, source), lambda _, item: parts.entered(item[1])
     )
-    decided = cascade("cascade", frames, cascade_settings(configuration), parts.detector)
+    models = Models(parts.detector)
+    decided = cascade("cascade", frames, cascade_settings(configuration), models, _shard)
     if configuration.track is not None:
         settings = TrackSettings(**configuration.track.model_dump())
         decided = track("track", decided, settings)
@@ -131,6 +132,11 @@ def _alerts(changes: tuple[Alert, ...]) -> list[Record]:
     return list(changes)
 
 
+def _shard(_: str) -> str:
+    """One shard: the streams of a process share the models and their batches."""
+    return "0"
+
+
 def flow_id(name: str) -> str:
     """A name as the engine wants it: without dots, which part its step ids.
 
@@ -165,7 +171,7 @@ def cascade_settings(configuration: Configuration) -> CascadeSettings:
         values = section.model_dump()
         values["hold_seconds"] = math.inf if section.hold_seconds is None else section.hold_seconds
         difference = DifferenceSettings(**values)
-    return CascadeSettings(difference, DetectSettings(batch=configuration.detector.batch))
+    return CascadeSettings(Plan(difference=difference), batch=configuration.detector.batch)
 
 
 def detector_settings(configuration: Configuration, folder: Path) -> DetectorSettings:

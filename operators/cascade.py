@@ -1,122 +1,198 @@
-"""The cascade: difference detector, then reference detector, and one verdict for every frame.
+"""The cascade: packets, stride, difference detector, specialised model, reference detector.
 
-NoScope (Kang et al., VLDB 2017), section 3. `Cascade` runs the stages in-process for tests and
-evaluations; the operator `cascade` runs the very same stages on the engine, where frames of all
-streams share the detector's batches.
+NoScope (Kang et al., VLDB 2017), section 3, and a stage before it that decides without decoding.
+Each stage decides what it is sure of and leaves the rest to the next; the reference detector
+decides what is left. Frames that the audit has drawn always reach the reference detector.
+
+One `Cascade` serves the streams of a shard: they share the models' batches, and each has a state of
+its own. It is the same object in the dataflow, in evaluations and in tests.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bytewax.operators as op
+import numpy as np
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 from typing_extensions import override
 
-from operators.detect import AnsweredBatch, DetectLogic, DetectSettings, detect
-from operators.difference import (
-    DifferenceDetector,
-    DifferenceSettings,
-    difference,
-    screen_nothing,
-)
 from operators.keyed import KeyedLogic
-from records import Detections, Detector, FrameBatch, Stage, Verdict, VerdictBatch
+from operators.routing import Route, StreamRouter, StreamState
+from records import (
+    Detector,
+    FrameBatch,
+    PacketScorer,
+    RecordError,
+    Scorer,
+    SourceError,
+    Stage,
+    VerdictBatch,
+)
 
 if TYPE_CHECKING:
-    from operators.detect import Answered
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from operators.plan import Plan
+    from operators.predicate import Predicate
+
+LARGEST_BATCH = 256
+"""The most frames in one call of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeSettings:
-    """Which stages the cascade has.
+    """What a cascade asks, and how.
 
     Attributes:
-        difference: The difference detector; None to ask the reference detector on every frame.
-        detect: How the reference detector is called.
+        plan: Its stages.
+        predicate: The question of the stages that say yes or no; None where no stage does.
+        batch: The most frames in one call of the reference detector, each at full size.
+        score_batch: The most frames in one call of the specialised model, each at its size.
+
+    Raises:
+        RecordError: a setting is out of its range, or a scoring stage has no predicate.
     """
 
-    difference: DifferenceSettings | None = field(default_factory=DifferenceSettings)
-    detect: DetectSettings = field(default_factory=DetectSettings)
+    plan: Plan
+    predicate: Predicate | None = None
+    batch: int = 8
+    score_batch: int = 64
+
+    def __post_init__(self) -> None:
+        for field in ("batch", "score_batch"):
+            if not 1 <= getattr(self, field) <= LARGEST_BATCH:
+                raise RecordError(
+                    f"{field} must be in 1..{LARGEST_BATCH} frames, got {getattr(self, field)}"
+                )
+        if self.predicate is None and (self.plan.packets or self.plan.specialised):
+            raise RecordError("predicate must be given for a plan with a scoring stage")
 
 
 @dataclass(frozen=True, slots=True)
-class LastAnswer:
-    """The last answer that a stream's reference detector gave, which quiet frames copy.
+class Models:
+    """The models of a cascade, shared by its streams.
 
     Attributes:
-        sequence: The frame it was given for.
-        answer: What was in it.
+        reference: The reference detector.
+        specialised: The specialised model; None for plans without.
+        packets: The packet model; None for plans without.
     """
 
-    sequence: int
-    answer: Detections
+    reference: Detector
+    specialised: Scorer | None = None
+    packets: PacketScorer | None = None
 
 
-class Decide(KeyedLogic[AnsweredBatch, VerdictBatch, LastAnswer | None]):
-    """Turns answers into verdicts; quiet frames copy the answer of the frame they point at.
+class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
+    """The cascade of a shard of streams.
 
     Args:
-        resume: The state to go on from; None at a new start.
+        settings: What it asks, and how.
+        models: Its models.
+        resume: The state of each stream to go on from; None at a new start.
+
+    Raises:
+        RecordError: the plan has a stage whose model is missing.
     """
 
-    def __init__(self, resume: LastAnswer | None = None) -> None:
-        self._last = resume
+    def __init__(
+        self,
+        settings: CascadeSettings,
+        models: Models,
+        resume: dict[str, StreamState] | None = None,
+    ) -> None:
+        for stage in ("packets", "specialised"):
+            if getattr(settings.plan, stage) is not None and getattr(models, stage) is None:
+                raise RecordError(f"the plan has the stage {stage}, but its model is missing")
+        self._settings = settings
+        self._models = models
+        self._routers = {
+            stream: StreamRouter(stream, settings.plan, models.packets, state)
+            for stream, state in (resume or {}).items()
+        }
 
     @override
-    def on_item(self, item: AnsweredBatch) -> VerdictBatch:
+    def on_item(self, item: FrameBatch) -> VerdictBatch | None:
         """Decide the frames of one batch, in order."""
-        return VerdictBatch(
-            item.stream, tuple(self._decide(item.stream, frame) for frame in item.frames)
-        )
+        outs = self.on_items([item])
+        return outs[0] if outs else None
 
     @override
-    def snapshot(self) -> LastAnswer | None:
-        """The state to go on from after a restart; it is never changed afterwards."""
-        return self._last
+    def on_items(self, items: list[FrameBatch]) -> list[VerdictBatch]:
+        """Decide the frames of several batches, of any streams, with as few calls as possible."""
+        routed = [(batch.stream, self._router(batch.stream).route(batch)) for batch in items]
+        every = [route for _, routes in routed for route in routes]
+        self._score(every)
+        self._ask(every)
+        predicate = self._settings.predicate
+        decided = [
+            VerdictBatch(stream, tuple(self._routers[stream].decide(routes, predicate)))
+            for stream, routes in routed
+        ]
+        for stream in {stream for stream, _ in routed}:
+            self._routers[stream].forget()
+        return [batch for batch in decided if batch.verdicts]
 
-    def _decide(self, stream: str, frame: Answered) -> Verdict:
-        if frame.answer is not None:
-            self._last = LastAnswer(frame.sequence, frame.answer)
-            score = float(frame.answer.scores.max(initial=0.0))
-            return Verdict(
-                stream, frame.sequence, frame.time_ns, Stage.REFERENCE, score, frame.answer
-            )
-        last = self._last
-        # The difference detector points at the last frame that fired, which was answered above.
-        assert last is not None
-        assert last.sequence == frame.copy_of
-        return Verdict(
-            stream,
-            frame.sequence,
-            frame.time_ns,
-            Stage.DIFFERENCE,
-            frame.difference,
-            last.answer,
-            copied_from=last.sequence,
-        )
+    @override
+    def snapshot(self) -> dict[str, StreamState]:
+        """The state of each stream; never changed afterwards."""
+        return {stream: router.snapshot() for stream, router in self._routers.items()}
+
+    def _router(self, stream: str) -> StreamRouter:
+        if stream not in self._routers:
+            plan, packets = self._settings.plan, self._models.packets
+            self._routers[stream] = StreamRouter(stream, plan, packets)
+        return self._routers[stream]
+
+    def _score(self, routes: Sequence[Route]) -> None:
+        """Let the specialised model decide what it is sure of."""
+        model, band = self._models.specialised, self._settings.plan.specialised
+        if model is None or band is None:
+            return
+        size = model.size
+        for chunk in _chunks(routes, self._settings.score_batch):
+            ready, images = _images(chunk, size)
+            if not ready:
+                continue
+            for route, score in zip(ready, model.score(np.stack(images)).tolist(), strict=True):
+                positive = band.decide(score)
+                if positive is not None:
+                    route.close(Stage.SPECIALISED, score, positive)
+
+    def _ask(self, routes: Sequence[Route]) -> None:
+        """Let the reference detector answer what is left."""
+        for chunk in _chunks(routes, self._settings.batch):
+            ready, images = _images(chunk, None)
+            for route, found in zip(ready, self._models.reference.detect(images), strict=True):
+                route.answer(found)
 
 
-class Cascade:
-    """The cascade of one stream, run in-process.
+def _chunks(routes: Sequence[Route], most: int) -> Iterator[list[Route]]:
+    """The open routes, at most so many at a time."""
+    undecided = [route for route in routes if route.open]
+    for start in range(0, len(undecided), most):
+        yield undecided[start : start + most]
 
-    Args:
-        settings: Its stages.
-        detector: The reference detector.
-    """
 
-    def __init__(self, settings: CascadeSettings, detector: Detector) -> None:
-        self._screen = DifferenceDetector(settings.difference) if settings.difference else None
-        self._detect = DetectLogic(detector, settings.detect)
-        self._decide = Decide()
-
-    def on_batch(self, batch: FrameBatch) -> VerdictBatch:
-        """Decide the frames of one batch, in order."""
-        screened = self._screen.on_item(batch) if self._screen else screen_nothing(batch)
-        (answered,) = self._detect.on_batch([screened])
-        return self._decide.on_item(answered)
+def _images(
+    routes: Sequence[Route], size: int | None
+) -> tuple[list[Route], list[NDArray[np.uint8]]]:
+    """The pixels of each route's frame; a frame that cannot be decoded takes the last verdict."""
+    ready, images = [], []
+    for route in routes:
+        try:
+            images.append(route.frame.pixels.rgb(size, size))
+        except SourceError:
+            route.hold()
+        else:
+            ready.append(route)
+    return ready, images
 
 
 @operator
@@ -124,12 +200,20 @@ def cascade(
     step_id: str,
     up: KeyedStream[FrameBatch],
     settings: CascadeSettings,
-    detector: Detector,
+    models: Models,
+    shard_of: Callable[[str], str],
 ) -> KeyedStream[VerdictBatch]:
-    """Decide every frame of every stream; the streams share the reference detector."""
-    if settings.difference is None:
-        screened = op.map_value("pass", up, screen_nothing)
-    else:
-        screened = difference("difference", up, settings.difference)
-    answered = detect("reference", screened, detector, settings.detect)
-    return op.stateful_batch("decide", answered, lambda resume: Decide(resume).as_bytewax())
+    """Decide every frame of every stream.
+
+    Args:
+        step_id: The step's name.
+        up: Batches of frames, keyed by stream.
+        settings: What the cascade asks, and how.
+        models: Its models.
+        shard_of: The shard of a stream; the streams of a shard share a worker and its batches.
+    """
+    batches = op.map("batches", up, lambda item: (shard_of(item[0]), item[1]))
+    decided = op.stateful_batch(
+        "decide", batches, lambda resume: Cascade(settings, models, resume).as_bytewax()
+    )
+    return op.map("streams", decided, lambda item: (item[1].stream, item[1]))

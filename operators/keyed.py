@@ -27,6 +27,11 @@ class KeyedLogic(ABC, Generic[In, Out, State]):
     def on_item(self, item: In) -> Out | None:
         """Take the next item of the stream and give what follows from it; None for nothing."""
 
+    def on_items(self, items: list[In]) -> list[Out]:
+        """Take all items that are there at once; what follows from each, without the Nones."""
+        outs = [self.on_item(item) for item in items]
+        return [out for out in outs if out is not None]
+
     @abstractmethod
     def snapshot(self) -> State:
         """A copy of all that must survive a restart."""
@@ -44,8 +49,7 @@ class _Adapter(StatefulBatchLogic[In, Out, State]):
 
     @override
     def on_batch(self, values: list[In]) -> tuple[Iterable[Out], bool]:
-        outs = [self._logic.on_item(value) for value in values]
-        return [out for out in outs if out is not None], StatefulBatchLogic.RETAIN
+        return self._logic.on_items(values), StatefulBatchLogic.RETAIN
 
     @override
     def snapshot(self) -> State:

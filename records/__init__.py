@@ -16,7 +16,7 @@ from records.errors import (
 from records.estimate import Estimate
 from records.event import EventKind, StreamEvent
 from records.frame import Frame, FrameBatch, Pixels
-from records.protocols import Clock, Detector, Scorer
+from records.protocols import Clock, Detector, PacketScorer, Scorer
 from records.reading import Reading
 from records.verdict import Stage, Verdict, VerdictBatch
 
@@ -40,6 +40,7 @@ __all__ = [
     "Frame",
     "FrameBatch",
     "LogError",
+    "PacketScorer",
     "Pixels",
     "Reading",
     "Record",

@@ -44,6 +44,10 @@ class Detector(Protocol):
 class Scorer(Protocol):
     """A small model that gives each image one score, the specialised model of a cascade."""
 
+    @property
+    def size(self) -> int:
+        """The side of the square images that it takes, pixels."""
+
     def score(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score a batch.
 
@@ -52,6 +56,32 @@ class Scorer(Protocol):
 
         Returns:
             float32 (n,), in 0..1: how sure it is that the object is there.
+        """
+
+
+@runtime_checkable
+class PacketScorer(Protocol):
+    """A model that scores frames by the sizes of their packets, without decoding."""
+
+    @property
+    def reach(self) -> int:
+        """How many frames before and after a frame its score depends on."""
+
+    def score(
+        self,
+        coded_bytes: NDArray[np.int64],
+        keyframe: NDArray[np.bool_],
+        reordered: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Score a run of consecutive frames, in the order in which they are shown.
+
+        Args:
+            coded_bytes: int64 (n,), the size of each frame's packet, bytes.
+            keyframe: bool (n,), whether it is coded by itself.
+            reordered: bool (n,), whether it is coded after a frame that is shown later.
+
+        Returns:
+            float32 (n,), in 0..1: how sure it is that the predicate holds.
         """
 
 

@@ -13,6 +13,7 @@ from records.errors import RecordError
 class Stage(StrEnum):
     """The stages of a cascade (NoScope, Kang et al., VLDB 2017, section 3), cheapest first."""
 
+    PACKETS = "packets"
     SKIP = "skip"
     DIFFERENCE = "difference"
     SPECIALISED = "specialised"
@@ -28,11 +29,15 @@ class Verdict:
         sequence: The frame's number in the stream.
         time_ns: The frame's event time, nanoseconds since 1970 UTC.
         stage: The stage that decided.
-        score: That stage's score: the mean squared error of luma for the difference detector,
-            the highest detection score (0 when nothing was found) for the reference detector.
-        answer: What is in the frame.
+        score: That stage's score: the model's for packets and the specialised model, the mean
+            squared error of luma for the difference detector, the highest detection score (0 when
+            nothing was found) for the reference detector, 0 for a frame that was skipped.
+        answer: What is in the frame. Empty where a model said yes or no without finding boxes.
         copied_from: The sequence of the frame whose answer was copied; None when the answer is
             this frame's own.
+        positive: Whether the cascade's predicate holds; None for a cascade without one.
+        audited: Whether the frame was drawn for the audit: then the reference detector answered,
+            whatever the stages before it said.
     """
 
     stream: str
@@ -42,6 +47,8 @@ class Verdict:
     score: float
     answer: Detections
     copied_from: int | None = None
+    positive: bool | None = None
+    audited: bool = False
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
@@ -52,6 +59,10 @@ class Verdict:
             raise RecordError(f"stage must be a Stage, got {self.stage!r}")
         if not isinstance(self.answer, Detections):
             raise RecordError(f"answer must be Detections, got {type(self.answer).__name__}")
+        if self.positive is not None and not isinstance(self.positive, bool):
+            raise RecordError(f"positive must be true, false or None, got {self.positive!r}")
+        if not isinstance(self.audited, bool):
+            raise RecordError(f"audited must be true or false, got {self.audited!r}")
         if self.copied_from is not None:
             check_count("copied_from", self.copied_from)
             if self.copied_from >= self.sequence:

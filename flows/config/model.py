@@ -20,8 +20,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from operators.detect import LARGEST_BATCH
-from operators.difference import LARGEST_ERROR, MOST_PIXELS_A_SIDE
+from operators.cascade import LARGEST_BATCH
+from operators.difference import MOST_PIXELS_A_SIDE
+from operators.images import LARGEST_ERROR
 from records import RecordError
 from records.checks import LONGEST_NAME, check_name
 

@@ -135,6 +135,8 @@ def test_json_of_each_kind() -> None:
             "tracks": [1],
         },
         "copied_from": None,
+        "positive": None,
+        "audited": False,
     }
     assert to_json(event(kind=EventKind.DROPPED, count=2, reason="stalled")) == head | {
         "record": "event",

@@ -11,7 +11,8 @@ from connectors.video import VideoSettings, read_video
 from flows.baseline import SampleSettings, measure_baseline
 from models.detectors import DetectorSettings
 from models.detectors.silhouette import SilhouetteDetector
-from operators.cascade import Cascade, CascadeSettings
+from operators.cascade import Cascade, CascadeSettings, Models
+from operators.plan import REFERENCE
 from records import Frame, FrameBatch, RecordError
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ def test_a_sample_holds_the_detectors_own_answers(scene: Street) -> None:
     assert sorted(baseline.answers) == [*range(15, 25), *range(55, 65), *range(95, 105)]
     assert steps == [10, 20, 30]
     frames = tuple(item for item in read_video("gate", video) if isinstance(item, Frame))
-    every = Cascade(CascadeSettings(None), detector).on_batch(FrameBatch("gate", frames))
+    every = Cascade(CascadeSettings(REFERENCE), Models(detector))
+    verdicts = every.on_items([FrameBatch("gate", frames)])[0].verdicts
     for sequence, answer in baseline.answers.items():
-        assert answer == every.verdicts[sequence].answer
+        assert answer == verdicts[sequence].answer
     assert baseline.fps == len(baseline.answers) / baseline.seconds
 
 

@@ -16,13 +16,21 @@ import pytest
 
 import operators
 from operators.alerting import AlertOrigin, CountRule, Episodes
-from operators.cascade import Decide
-from operators.detect import Answered, AnsweredBatch
-from operators.difference import DifferenceDetector, DifferenceSettings
+from operators.cascade import Cascade, CascadeSettings, Models
+from operators.difference import DifferenceSettings
 from operators.keyed import KeyedLogic
+from operators.plan import Band, Plan
+from operators.predicate import Predicate
 from operators.track import Track, TrackSettings
 from records import FrameBatch, Stage, Verdict, VerdictBatch
-from tests.support.pictures import TENTH_NS, frames, person_at
+from tests.support.pictures import (
+    TENTH_NS,
+    Brightness,
+    BrightnessScorer,
+    SizeScorer,
+    coded,
+    person_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +39,21 @@ LEVELS = [10, 10, 11, 40, 41, 41, 90, 90, 12, 12, 12, 60]
 
 
 def _frames() -> list[Any]:
-    return [frames(LEVELS[k : k + 3], start=k) for k in range(0, len(LEVELS), 3)]
+    sizes = [level * 10 for level in LEVELS]
+    return [coded(sizes[k : k + 3], LEVELS[k : k + 3], start=k) for k in range(0, len(LEVELS), 3)]
 
 
-def _answered() -> list[Any]:
-    every = [
-        Answered(k, k * TENTH_NS, 1.0, None if k % 2 == 0 else k - 1,
-                 person_at(level) if k % 2 == 0 else None)
-        for k, level in enumerate(LEVELS)
-    ]  # fmt: skip
-    return [AnsweredBatch("gate", tuple(every[k : k + 3])) for k in range(0, len(every), 3)]
+PLAN = Plan(
+    packets=Band(0.0, 0.85),
+    stride=2,
+    difference=DifferenceSettings(4.0),
+    specialised=Band(0.1, 0.4),
+)
+
+
+def _cascade(resume: Any) -> Cascade:
+    models = Models(Brightness(), BrightnessScorer(), SizeScorer())
+    return Cascade(CascadeSettings(PLAN, Predicate("person")), models, resume)
 
 
 def _verdicts() -> list[Any]:
@@ -62,12 +75,7 @@ class Case:
 
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
 CASES: dict[type, Case] = {
-    DifferenceDetector: Case(
-        lambda resume: DifferenceDetector(DifferenceSettings(threshold=4), resume),
-        _frames,
-        FrameBatch("gate", ()),
-    ),
-    Decide: Case(Decide, _answered, AnsweredBatch("gate", ())),
+    Cascade: Case(_cascade, _frames, FrameBatch("gate", ())),
     Track: Case(lambda resume: Track(TrackSettings(), resume), _verdicts, VerdictBatch("gate", ())),
     Episodes: Case(
         lambda resume: Episodes(RULES, AlertOrigin(), resume), _verdicts, VerdictBatch("gate", ())

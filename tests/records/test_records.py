@@ -80,6 +80,8 @@ def test_identities_are_deterministic(record: Any, identity: str) -> None:
         (VERDICT, {"score": float("nan")}, "score must be a finite number, got nan"),
         (VERDICT, {"answer": None}, "answer must be Detections, got NoneType"),
         (VERDICT, {"copied_from": 3}, "copied_from must be an earlier frame than 3, got 3"),
+        (VERDICT, {"positive": 1}, "positive must be true, false or None, got 1"),
+        (VERDICT, {"audited": None}, "audited must be true or false, got None"),
         (EVENT, {"kind": "lost"}, "kind must be an EventKind, got 'lost'"),
         (ESTIMATE, {"low": 2.1}, "low <= value <= high must hold, got 2.1, 2.0, 2.5"),
         (ESTIMATE, {"confidence": 1.0}, "confidence must be between 0 and 1, got 1.0"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from records import Detections, Frame, FrameBatch
+from records import Detections, Frame, FrameBatch, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,69 @@ def person_at(x: int) -> Detections:
     if x == 0:
         return Detections.empty(("person", "car"))
     return Detections.of([[x, 1, x + 20, 31]], [0.75], ["person"], class_names=("person", "car"))
+
+
+class BrightnessScorer:
+    """A specialised model whose score is the grey level, 0..1."""
+
+    size = 8
+
+    def score(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert images.shape[1:] == (8, 8, 3)
+        return (images[:, 0, 0, 0] / 255).astype(np.float32)
+
+
+class SizeScorer:
+    """A packet model whose score is the packet's size in thousands of bytes."""
+
+    reach = 1
+
+    def score(
+        self,
+        coded_bytes: NDArray[np.int64],
+        keyframe: NDArray[np.bool_],
+        reordered: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        assert len(coded_bytes) == len(keyframe) == len(reordered)
+        return (coded_bytes / 1000).clip(0, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """Pixels that cannot be decoded."""
+
+    width: int = 100
+    height: int = 80
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        raise SourceError(f"the packet is damaged: {width}x{height}")
+
+    def rgb(self, width: int | None = None, height: int | None = None) -> NDArray[np.uint8]:
+        raise SourceError(f"the packet is damaged: {width}x{height}")
+
+
+def undecodable() -> Undecodable:
+    """Pixels that cannot be decoded."""
+    return Undecodable()
+
+
+def coded(
+    sizes: Sequence[int], levels: Sequence[int | Undecodable], *, start: int = 0
+) -> FrameBatch:
+    """A batch of frames with packets of these sizes, bytes."""
+    return FrameBatch(
+        "gate",
+        tuple(
+            Frame(
+                "gate",
+                sequence,
+                sequence * TENTH_NS,
+                level if isinstance(level, Undecodable) else Flat(level),
+                coded_bytes=size,
+            )
+            for sequence, (size, level) in enumerate(zip(sizes, levels, strict=True), start)
+        ),
+    )
 
 
 def frames(levels: Sequence[int], *, stream: str = "gate", start: int = 0) -> FrameBatch:

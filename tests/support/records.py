@@ -74,6 +74,8 @@ def verdicts(draw: st.DrawFn) -> Verdict:
         score=draw(numbers),
         answer=draw(detections()),
         copied_from=draw(copied),
+        positive=draw(st.sampled_from([None, False, True])),
+        audited=draw(st.booleans()),
     )
 
 

@@ -1,0 +1,237 @@
+"""Routing: which stage decides each frame of one stream, and what a verdict copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from operators.difference import DifferenceDetector, DifferenceState, Screened
+from records import Detections, EventKind, Frame, FrameBatch, SourceError, Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from operators.plan import Plan
+    from operators.predicate import Predicate
+    from records import PacketScorer
+
+NOTHING = Detections.empty()
+"""The answer of a stage that says yes or no without finding boxes."""
+
+
+@dataclass(slots=True)
+class Route:
+    """One frame on its way through the stages.
+
+    Attributes:
+        frame: The frame.
+        stage: The stage that decided; None while none has.
+        score: That stage's score.
+        positive: What a scoring stage said; None where none did.
+        screened: What the difference detector said; None where it was not asked.
+        found: What the reference detector found; None where it was not asked.
+    """
+
+    frame: Frame
+    stage: Stage | None = None
+    score: float = 0.0
+    positive: bool | None = None
+    screened: Screened | None = None
+    found: Detections | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether no stage has decided yet."""
+        return self.stage is None
+
+    def close(self, stage: Stage, score: float, positive: bool | None = None) -> None:  # noqa: FBT001 - a stage's yes or no
+        """Note the stage that decided."""
+        self.stage, self.score, self.positive = stage, score, positive
+
+    def answer(self, found: Detections) -> None:
+        """Note what the reference detector found."""
+        self.found = found
+        self.close(Stage.REFERENCE, float(found.scores.max(initial=0.0)))
+
+    def hold(self) -> None:
+        """Let the frame take the last verdict."""
+        self.close(Stage.SKIP, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a verdict said, for the frames that copy it.
+
+    Attributes:
+        sequence: The frame that was answered first.
+        positive: Whether the predicate holds.
+        answer: What is in the frame.
+    """
+
+    sequence: int
+    positive: bool | None
+    answer: Detections
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What of a stream survives a restart.
+
+    Attributes:
+        difference: The difference detector's state; None without one.
+        waiting: Frames whose packets' future is not known yet.
+        before: The packets before those: rows of bytes, keyframe, reordered.
+        undecided: Frames that the packet model left, for the stride.
+        last: What the last verdict said; None before the first.
+        remembered: What the verdicts said that the difference detector may point at.
+    """
+
+    difference: DifferenceState | None = None
+    waiting: tuple[Frame, ...] = ()
+    before: tuple[tuple[int, bool, bool], ...] = ()
+    undecided: int = 0
+    last: Decided | None = None
+    remembered: dict[int, Decided] = field(default_factory=dict)
+
+
+class StreamRouter:
+    """Routes the frames of one stream, and turns what the stages said into verdicts.
+
+    Args:
+        stream: The stream's name.
+        plan: The cascade's plan.
+        packets: The packet model; None for plans without.
+        resume: The state to go on from; None at a new start.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        plan: Plan,
+        packets: PacketScorer | None,
+        resume: StreamState | None = None,
+    ) -> None:
+        self._stream = stream
+        self._plan = plan
+        self._packets = packets if plan.packets else None
+        self._state = resume or StreamState()
+        self._difference = (
+            DifferenceDetector(plan.difference, self._state.difference) if plan.difference else None
+        )
+
+    def snapshot(self) -> StreamState:
+        """The state to go on from; never changed afterwards."""
+        difference = None if self._difference is None else self._difference.snapshot()
+        return replace(self._state, difference=difference, remembered=dict(self._state.remembered))
+
+    def route(self, batch: FrameBatch) -> list[Route]:
+        """Route the frames that are ready, in order; open ones need a model that sees pixels."""
+        routes = [Route(frame) for frame in batch.frames]
+        if self._packets is not None:
+            ended = any(event.kind is EventKind.ENDED for event in batch.events)
+            routes = self._score_packets(batch.frames, self._packets, ended=ended)
+        for route in routes:
+            if not route.open:
+                continue
+            looked_at = self._state.undecided % self._plan.stride == 0
+            self._state = replace(self._state, undecided=self._state.undecided + 1)
+            if not looked_at:
+                route.hold()
+            elif self._difference is not None:
+                self._screen(route, self._difference)
+        return routes
+
+    def _screen(self, route: Route, difference: DifferenceDetector) -> None:
+        try:
+            screened = difference.screen(route.frame)
+        except SourceError:
+            route.hold()
+            return
+        route.screened = screened
+        if not screened.fired:
+            route.close(Stage.DIFFERENCE, screened.score)
+
+    def _score_packets(
+        self, frames: Sequence[Frame], model: PacketScorer, *, ended: bool
+    ) -> list[Route]:
+        band, state = self._plan.packets, self._state
+        assert band is not None
+        waiting = (*state.waiting, *frames)
+        ready = len(waiting) if ended else max(len(waiting) - model.reach, 0)
+        packets = [(frame.coded_bytes, frame.keyframe, frame.reordered) for frame in waiting]
+        before = (*state.before, *packets[:ready])[-model.reach :] if model.reach else ()
+        self._state = replace(state, waiting=waiting[ready:], before=before)
+        if not ready:
+            return []
+        scores = _packet_scores(model, [*state.before, *packets])[len(state.before) :]
+        routes = []
+        for frame, score in zip(waiting[:ready], scores[:ready].tolist(), strict=True):
+            positive = band.decide(score)
+            route = Route(frame)
+            if positive is not None:
+                route.close(Stage.PACKETS, score, positive)
+            routes.append(route)
+        return routes
+
+    def decide(self, routes: Sequence[Route], predicate: Predicate | None) -> Iterator[Verdict]:
+        """Turn the routes, all closed, into verdicts, in order."""
+        for route in routes:
+            assert route.stage is not None
+            said, copied = self._said(route, predicate)
+            frame = route.frame
+            yield Verdict(
+                stream=self._stream,
+                sequence=frame.sequence,
+                time_ns=frame.time_ns,
+                stage=route.stage,
+                score=route.score,
+                answer=said.answer,
+                copied_from=said.sequence if copied else None,
+                positive=said.positive,
+            )
+            self._remember(route, said)
+
+    def _said(self, route: Route, predicate: Predicate | None) -> tuple[Decided, bool]:
+        """What is said of a frame, and whether that is copied from an earlier one."""
+        sequence, screened, last = route.frame.sequence, route.screened, self._state.last
+        if route.found is not None:
+            positive = None if predicate is None else predicate.holds(route.found)
+            return Decided(sequence, positive, route.found), False
+        if route.stage is Stage.DIFFERENCE and screened is not None:
+            if screened.copy_of is not None:
+                return self._state.remembered[screened.copy_of], True
+            return Decided(sequence, None if predicate is None else False, NOTHING), False
+        if route.stage is Stage.SKIP and last is not None:
+            return last, True
+        return Decided(sequence, route.positive, NOTHING), False
+
+    def _remember(self, route: Route, said: Decided) -> None:
+        self._state = replace(self._state, last=said)
+        if self._difference is None or route.screened is None:
+            return
+        if route.found is not None and said.positive is False:
+            self._difference.learn_empty(route.frame)
+        self._state.remembered[route.frame.sequence] = said
+
+    def forget(self) -> None:
+        """Keep only what frames that are yet to be routed may copy; all routed must be decided."""
+        if self._difference is None:
+            return
+        pointed_at = {one.sequence for one in self._difference.snapshot().references}
+        kept = {k: said for k, said in self._state.remembered.items() if k in pointed_at}
+        self._state = replace(self._state, remembered=kept)
+
+
+def _packet_scores(
+    model: PacketScorer, packets: list[tuple[int, bool, bool]]
+) -> NDArray[np.float32]:
+    coded_bytes, keyframe, reordered = zip(*packets, strict=True)
+    return model.score(
+        np.array(coded_bytes, dtype=np.int64),
+        np.array(keyframe, dtype=np.bool_),
+        np.array(reordered, dtype=np.bool_),
+    )
