@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows.commands import assets, configuration, information, running
+from flows.commands import assets, configuration, evaluate, information, running
 from flows.output import EXIT_FAILURE, fail
 from records import SightflowError
 
@@ -32,6 +32,7 @@ app.command()(configuration.validate)
 app.command()(configuration.schema)
 app.command()(configuration.init)
 app.command()(information.doctor)
+app.add_typer(evaluate.app)
 app.add_typer(assets.app)
 app.command()(information.version)
 

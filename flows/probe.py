@@ -6,10 +6,22 @@ from typing import TYPE_CHECKING
 
 import av
 
+from connectors.video.packets import read_packets
 from connectors.video.uri import parse_uri
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from connectors.video import VideoSettings
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a file holds, by reading its packets.
+
+    Raises:
+        SourceError: it cannot be read as a video.
+    """
+    return len(read_packets(path))
 
 
 def declared_frames(settings: VideoSettings) -> int | None:

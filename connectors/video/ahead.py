@@ -180,6 +180,50 @@ class DecodeAhead:
             )
 
 
+class ReadInStep(DecodeAhead):
+    """The same for a file that is decoded on demand: read when asked, without a thread.
+
+    Args:
+        stream: The stream's name.
+        settings: Its settings.
+        read: Starts the reading.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        settings: VideoSettings,
+        read: Callable[[threading.Event], Generator[Decoded | StreamEvent, None, None]],
+    ) -> None:
+        super().__init__(stream, settings, read)
+        self._batch = settings.batch_frames
+        self._source = read(self._stop)
+        self._exhausted = False
+
+    def start(self) -> None:
+        """Nothing is read before it is asked for."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more items will come than those that are ready; reads a batch."""
+        items = self._items
+        while self._frames < self._batch and not self._exhausted and not self._stop.is_set():
+            item = next(self._source, None)
+            if item is None:
+                self._exhausted = True
+            elif isinstance(item, StreamEvent):
+                self._append_event(item)
+            else:
+                items.append(item)
+                self._frames += 1
+        return self._exhausted or self._stop.is_set()
+
+    def close(self) -> None:
+        """Close the file and let go of everything."""
+        super().close()
+        self._source.close()
+
+
 class _Outcome(AbstractContextManager[None]):
     """Keeps the error that ends a thread, so that the flow can raise it."""
 

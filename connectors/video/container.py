@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import av
 from av.stream import Discard, Disposition
 
+from connectors.video.coding import Coding, CodingReader, Picture, Undecoded
 from connectors.video.damage import UNTIMELY, Damage, OpenError, reason_of
-from connectors.video.decoder import FrameDecoder
-from connectors.video.pixels import MOST_PIXELS, size_is_allowed
+from connectors.video.decoder import FrameDecoder, check_on_demand
+from connectors.video.pixels import MOST_PIXELS, AvPixels, size_is_allowed
 from connectors.video.timeline import LONGEST_GAP_NS, SECOND_NS, USUAL_STEP_NS, ticks_to_ns
 from records.checks import LATEST_TIME_NS
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+    from connectors.video.demand import OnDemandDecoder
     from connectors.video.uri import Address
 
 MOST_READ_ERRORS = 64
@@ -41,9 +43,11 @@ class VideoContainer:
         open_seconds: The longest time that opening may take, seconds; None for no limit.
         stall_seconds: The longest time without a video packet, seconds; None for no limit.
         decode_threads: Threads that decode; 0 is the codec's choice.
+        on_demand: Whether frames are to be decoded on demand: always with threads within a frame.
 
     Raises:
-        OpenError: it cannot be opened or holds no video that can be decoded.
+        OpenError: it cannot be opened, holds no video that can be decoded, or none that can be
+            decoded on demand where that is asked for.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class VideoContainer:
         open_seconds: float | None = None,
         stall_seconds: float | None = None,
         decode_threads: int = 0,
+        on_demand: bool = False,
     ) -> None:
         self.failure: OpenError | None = None
         self._live = live
@@ -75,11 +80,14 @@ class VideoContainer:
             raise OpenError(reason_of(error), str(error.strerror)) from error
         try:
             self._stream = self._pick()
+            if on_demand:
+                check_on_demand(self._stream.codec_context)
         except OpenError:
             self._container.close()
             raise
         codec = self._stream.codec_context
-        self._decoder = FrameDecoder(codec, threads=decode_threads, framewise=not live)
+        framewise = not live and not on_demand
+        self._decoder = FrameDecoder(codec, threads=decode_threads, framewise=framewise)
 
     def _pick(self) -> VideoStream:
         """The first video stream; the others are thrown away as early as FFmpeg can."""
@@ -117,6 +125,11 @@ class VideoContainer:
         return min(max(step_ns, 1), LONGEST_GAP_NS)
 
     @property
+    def codes_in_order(self) -> bool:
+        """Whether every frame is coded in its turn of being shown."""
+        return not self._stream.codec_context.has_b_frames
+
+    @property
     def _rate(self) -> Fraction | None:
         return self._stream.average_rate or self._stream.guessed_rate or None
 
@@ -141,29 +154,45 @@ class VideoContainer:
         self._seeked = True
         return True
 
-    def frames(self) -> Iterator[av.VideoFrame | Damage]:
+    def frames(self) -> Iterator[Picture | Damage]:
         """Decode to the end, in order of presentation.
 
         Frames and packets that are damaged come out as Damage. After the end, `failure` says
         what ended it, if it was not the plain end of the input. No frame is kept alive here.
         """
-        return map(self._noted, self._decoded())
+        return map(self._noted, map(_picture, self._decoded()))
 
-    def _noted(self, item: av.VideoFrame | Damage) -> av.VideoFrame | Damage:
+    def _noted(self, item: Picture | Damage) -> Picture | Damage:
         if not isinstance(item, Damage):
-            end = (item.pts or 0) + (item.duration or 0)
-            self._end_ticks = max(end, self._end_ticks or end)
+            end = (item.ticks or 0) + (item.duration or 0)
+            if self._end_ticks is None or end > self._end_ticks:
+                self._end_ticks = end
         return item
 
     def _decoded(self) -> Iterator[av.VideoFrame | Damage]:
-        for packet in self._packets():
+        coding = CodingReader()
+        for packet in self.packets():
             if isinstance(packet, Damage):
                 yield packet
             else:
+                packet.opaque = coding.read(packet)
                 yield from self._decoder.decode(packet)
         yield from self._decoder.flush()
 
-    def _packets(self) -> Iterator[Packet[Stream] | Damage]:
+    def frames_on_demand(self, decoder: OnDemandDecoder) -> Iterator[Picture | Damage]:
+        """The same frames as frames(), to be decoded only when their pixels are asked for.
+
+        Frames that turn out damaged when they are decoded come out too.
+
+        Args:
+            decoder: Gets the packets; the container may be closed before it.
+        """
+        stream = self._stream
+        decoder.begin(self._decoder, (stream.width, stream.height))
+        undecoded = Undecoded(decoder, codes_in_order=self.codes_in_order, live=self._live)
+        return map(self._noted, undecoded.pictures(self.packets()))
+
+    def packets(self) -> Iterator[Packet[Stream] | Damage]:
         """The packets with data. Failed reads count only when something came after them."""
         failed_reads = 0
         while failed_reads < MOST_READ_ERRORS:
@@ -188,6 +217,9 @@ class VideoContainer:
 
     def _video_packets(self) -> Iterator[Packet[Stream]]:
         packets = self._container.demux()
+        if self._stall_seconds is None:
+            yield from self._all_packets(packets)
+            return
         waits_since = time.monotonic()
         while True:
             try:
@@ -205,6 +237,15 @@ class VideoContainer:
             # out of time first gives the frame that its parser had held back.
             if self._stall_seconds is not None and waited_seconds > self._stall_seconds:
                 raise av.error.TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    def _all_packets(self, packets: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+        index = self._stream.index
+        try:
+            for packet in packets:
+                if packet.stream_index == index and (packet.size or packet.dts is not None):
+                    yield packet
+        except IndexError:
+            return
 
     def missing(self) -> tuple[int, str]:
         """How many frames the container declared but does not hold, and how that is known.
@@ -236,3 +277,11 @@ class VideoContainer:
     def close(self) -> None:
         """Close the container."""
         self._container.close()
+
+
+def _picture(item: av.VideoFrame | Damage) -> Picture | Damage:
+    if isinstance(item, Damage):
+        return item
+    ticks = item.dts if item.pts is None else item.pts
+    coding = item.opaque if isinstance(item.opaque, Coding) else Coding()
+    return Picture(ticks, 0, item.duration, coding, AvPixels(item))

@@ -12,6 +12,9 @@ from records.errors import SourceError
 UNTIMELY = (av.error.ExitError, av.error.TimeoutError)
 """What FFmpeg raises when a time limit of PyAV interrupts it."""
 
+ASKED_IN_VAIN = ("on_demand", "frames whose pixels were asked for and could not be had")
+"""Reason and detail of frames that failed to be decoded on demand."""
+
 _REASONS: dict[str, tuple[type[Exception], ...]] = {
     "refused": (av.error.ConnectionRefusedError,),
     "not_found": (av.error.FileNotFoundError, av.error.HTTPNotFoundError),

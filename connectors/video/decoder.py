@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from connectors.video.damage import Damage
+from connectors.video.damage import Damage, OpenError
 from connectors.video.pixels import MOST_PIXELS, AvPixels, size_is_allowed
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.codeccontext import VideoCodecContext
 
-ONE_FRAME_A_PACKET = frozenset({"av1", "h264", "hevc", "mjpeg", "msmpeg4", "msmpeg4v2", "png"})
+ONE_FRAME_A_PACKET = frozenset(
+    {"av1", "libdav1d", "h264", "hevc", "mjpeg", "msmpeg4", "msmpeg4v2", "png"}
+)
 """Codecs of which every packet must give a frame (others have packets that show nothing)."""
 
 _WHOLE_PICTURES = (0, 1)
@@ -34,6 +36,8 @@ class FrameDecoder:
 
     def __init__(self, codec: VideoCodecContext, *, threads: int, framewise: bool) -> None:
         codec.options = {"max_pixels": str(MOST_PIXELS)}
+        # A frame gets the object that its packet carries: what the packet tells of it.
+        codec.copy_opaque = True
         codec.thread_type = "FRAME" if threads > 1 and framewise else "SLICE"
         codec.thread_count = threads
         self._codec = codec
@@ -65,9 +69,14 @@ class FrameDecoder:
         except av.FFmpegError as error:
             yield Damage("decode_error", 1, str(error.strerror))
         unseen = self._frames_due - self._frames_out
-        one_each = self._codec.name in ONE_FRAME_A_PACKET
-        if unseen > 0 and one_each and self._codec.field_order in _WHOLE_PICTURES:
+        if unseen > 0 and gives_a_frame_a_packet(self._codec):
             yield Damage("no_frame", unseen, "packets of which the decoder made no frame")
+
+    def reset(self) -> None:
+        """Forget what was decoded, to begin anew at a keyframe."""
+        self._codec.flush_buffers()
+        self._frames_due = self._frames_out = 0
+        self._key_seen = False
 
     def _whole(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame | Damage]:
         """The frames that are whole, each let go of as soon as it is handed out."""
@@ -96,3 +105,18 @@ class FrameDecoder:
             return Damage("unsupported_format", 1, frame.format.name)
         self._convertible = shape
         return None
+
+
+def gives_a_frame_a_packet(codec: VideoCodecContext) -> bool:
+    """Whether every packet of this stream must give one frame."""
+    return codec.name in ONE_FRAME_A_PACKET and codec.field_order in _WHOLE_PICTURES
+
+
+def check_on_demand(codec: VideoCodecContext) -> None:
+    """Raise OpenError unless the frames of this stream can be told from its packets."""
+    if not gives_a_frame_a_packet(codec):
+        raise OpenError(
+            "not_on_demand",
+            f"{codec.name} video may have packets that are no whole frame; "
+            "decode must be 'ahead' for it, not 'on_demand'",
+        )

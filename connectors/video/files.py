@@ -9,9 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from connectors.video.container import VideoContainer
-from connectors.video.damage import Damage, OpenError
+from connectors.video.damage import ASKED_IN_VAIN, Damage, OpenError
+from connectors.video.demand import OnDemandDecoder
 from connectors.video.items import Decoded, Position
-from connectors.video.pixels import AvPixels
 from connectors.video.timeline import Timeline
 from connectors.video.uri import file_url, parse_uri
 from records.event import EventKind, StreamEvent
@@ -19,8 +19,7 @@ from records.event import EventKind, StreamEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import av
-
+    from connectors.video.coding import Picture
     from connectors.video.settings import VideoSettings
 
 _DIGITS = re.compile(r"(\d+)")
@@ -57,6 +56,7 @@ class FileReader:
         if self._resume is not None:
             self._timeline.state = self._resume.timeline
         self._opened = False
+        self._decoder = OnDemandDecoder(stream, settings) if settings.is_on_demand else None
 
     def __iter__(self) -> Iterator[Decoded | StreamEvent]:
         try:
@@ -90,7 +90,7 @@ class FileReader:
             return
         with closing(video):
             yield from self._begin(video, resume)
-            frames = video.frames()
+            frames = self._frames(video)
             if resume is not None:
                 if by_seeking and resume.ticks is not None:
                     video.seek(resume.ticks)
@@ -121,7 +121,24 @@ class FileReader:
             open_seconds=open_seconds,
             stall_seconds=stall_seconds,
             decode_threads=settings.decode_threads,
+            on_demand=settings.is_on_demand,
         )
+
+    def _frames(self, video: VideoContainer) -> Iterator[Picture | Damage]:
+        if self._decoder is None:
+            return video.frames()
+        return self._with_failures(video.frames_on_demand(self._decoder), self._decoder)
+
+    @staticmethod
+    def _with_failures(
+        frames: Iterator[Picture | Damage], decoder: OnDemandDecoder
+    ) -> Iterator[Picture | Damage]:
+        """Tell of pixels that were asked for in vain, soon after."""
+        for item in frames:
+            failed = decoder.take_failures()
+            if failed:
+                yield Damage(ASKED_IN_VAIN[0], failed, ASKED_IN_VAIN[1])
+            yield item
 
     def _can_seek(self, segment: str, resume: Position) -> bool:
         """Whether seeking leads to a frame at or before the position, so that none is missed."""
@@ -130,7 +147,8 @@ class FileReader:
         with closing(self._open(segment)) as video:
             if not video.seek(resume.ticks):
                 return False
-            shown = (_ticks(item) for item in video.frames() if not isinstance(item, Damage))
+            frames = video.frames()
+            shown = (item.ticks for item in frames if not isinstance(item, Damage))
             first = next(shown, None)
             return first is not None and first <= resume.ticks
 
@@ -147,7 +165,7 @@ class FileReader:
 
     def _stamped(
         self,
-        frames: Iterator[av.VideoFrame | Damage],
+        frames: Iterator[Picture | Damage],
         segment: str,
         resume: Position | None,
     ) -> Iterator[Decoded | StreamEvent]:
@@ -159,13 +177,13 @@ class FileReader:
             if isinstance(item, Damage):
                 yield self._event(EventKind.CORRUPT, item.reason, item.detail, segment, item.count)
                 continue
-            ticks = _ticks(item)
+            ticks = item.ticks
             _, repaired = self._timeline.stamp(ticks, item.duration)
             steady = steady and not repaired and ticks is not None
             position = Position(
                 self._timeline.state, segment, next(numbers), ticks if steady else None
             )
-            out.append(Decoded(AvPixels(item), position))
+            out.append(Decoded(item.pixels, position, item.coding))
             del item
             if repaired:
                 yield self._event(EventKind.CORRUPT, "timestamp", "repaired", segment, 1)
@@ -181,16 +199,10 @@ class FileReader:
         return StreamEvent(self._stream, time_ns, kind, lost, reason, detail)
 
 
-def _ticks(frame: av.VideoFrame) -> int | None:
-    return frame.dts if frame.pts is None else frame.pts
-
-
-def _after_ticks(
-    frames: Iterator[av.VideoFrame | Damage], ticks: int
-) -> Iterator[av.VideoFrame | Damage]:
+def _after_ticks(frames: Iterator[Picture | Damage], ticks: int) -> Iterator[Picture | Damage]:
     """What comes after the frame shown at `ticks`; damage before it was reported already."""
     for item in frames:
-        shown = None if isinstance(item, Damage) else _ticks(item)
+        shown = None if isinstance(item, Damage) else item.ticks
         if shown is None or shown < ticks:
             continue
         if shown > ticks:
@@ -200,9 +212,7 @@ def _after_ticks(
     yield from frames
 
 
-def _after_count(
-    frames: Iterator[av.VideoFrame | Damage], taken: int
-) -> Iterator[av.VideoFrame | Damage]:
+def _after_count(frames: Iterator[Picture | Damage], taken: int) -> Iterator[Picture | Damage]:
     """What comes after so many frames; damage before them was reported already."""
     for item in frames:
         taken -= not isinstance(item, Damage)

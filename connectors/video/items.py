@@ -12,6 +12,8 @@ from records.frame import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from connectors.video.coding import Coding
+    from connectors.video.demand_pixels import OnDemandPixels
     from connectors.video.pixels import AvPixels
     from connectors.video.settings import VideoSettings
 
@@ -44,10 +46,12 @@ class Decoded:
     Attributes:
         pixels: Its pixels.
         position: Where the reader stands after it.
+        coding: How it is coded.
     """
 
-    pixels: AvPixels
+    pixels: AvPixels | OnDemandPixels
     position: Position
+    coding: Coding
 
     @property
     def time_ns(self) -> int:
@@ -148,7 +152,7 @@ class Numbering:
     def frame(self, decoded: Decoded) -> Frame:
         """The frame with its number."""
         self.time_ns = decoded.time_ns
-        frame = Frame(self._stream, self.sequence, self.time_ns, decoded.pixels)
+        frame = Frame(self._stream, self.sequence, self.time_ns, decoded.pixels, *decoded.coding)
         self.sequence += 1
         return frame
 

@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from connectors.video.container import VideoContainer
-from connectors.video.damage import Damage, OpenError
+from connectors.video.damage import ASKED_IN_VAIN, Damage, OpenError
+from connectors.video.demand import OnDemandDecoder
 from connectors.video.items import Decoded, Position
-from connectors.video.pixels import AvPixels
 from connectors.video.timeline import SECOND_NS, Timeline
 from connectors.video.uri import parse_uri
 from records.event import EventKind, StreamEvent
@@ -57,6 +57,7 @@ class LiveReader:
         if resume is not None:
             self._timeline.state = resume.timeline
         self._lost_ns: int | None = None
+        self._decoder = OnDemandDecoder(stream, settings) if settings.is_on_demand else None
 
     def __iter__(self) -> Iterator[Decoded | StreamEvent]:
         settings = self._settings
@@ -83,6 +84,7 @@ class LiveReader:
                 open_seconds=settings.open_seconds,
                 stall_seconds=settings.stall_seconds,
                 decode_threads=settings.decode_threads,
+                on_demand=self._decoder is not None,
             )
         except OpenError as error:
             return error
@@ -94,18 +96,21 @@ class LiveReader:
         """Suspended, this holds no frame: memory is counted."""
         first = True
         out: list[Decoded] = []
-        for item in video.frames():
+        decoder = self._decoder
+        for item in video.frames() if decoder is None else video.frames_on_demand(decoder):
             if self._stop.is_set():
                 return
+            failed = 0 if decoder is None else decoder.take_failures()
+            if failed:
+                yield self._event(EventKind.CORRUPT, *ASKED_IN_VAIN, failed)
             if isinstance(item, Damage):
                 yield self._event(EventKind.CORRUPT, item.reason, item.detail, item.count)
                 continue
             if first:
                 first = False
                 yield self._arrival(video)
-            ticks = item.dts if item.pts is None else item.pts
-            _, repaired = self._timeline.stamp(ticks, item.duration, self._now())
-            out.append(Decoded(AvPixels(item), Position(self._timeline.state)))
+            _, repaired = self._timeline.stamp(item.ticks, item.duration, self._now())
+            out.append(Decoded(item.pixels, Position(self._timeline.state), item.coding))
             del item
             if repaired:
                 yield self._event(EventKind.CORRUPT, "timestamp", "repaired", 1)

@@ -19,6 +19,15 @@ MOST_SECONDS = 3_600.0
 MOST_DECODE_THREADS = 64
 """The most threads that one stream may decode with."""
 
+LEAST_PACKET_BYTES = 2**16
+"""The least memory for packets that a stream may be given, bytes."""
+
+MOST_PACKET_BYTES = 2**34
+"""The most memory for packets that a stream may be given, bytes."""
+
+Decode = Literal["ahead", "on_demand"]
+"""When frames are decoded."""
+
 Drop = Literal["oldest", "newest"]
 """Which frame of a live stream goes when the flow is behind."""
 
@@ -56,7 +65,18 @@ class VideoSettings:
         decode_threads: Threads of the decoder. 0 is the codec's choice of threads within a
             frame, which gives the same frames in every run. Above 1, files are decoded several
             frames at a time: faster on many cores, but which frames of a damaged file are lost
-            may then differ from run to run. Live streams always use threads within a frame.
+            may then differ from run to run. Live streams and decoding on demand always use
+            threads within a frame.
+        decode: "ahead" decodes every frame before the flow asks. "on_demand" reads packets only,
+            and decodes a frame when its pixels are asked for, from the keyframe of its group of
+            pictures on: groups that no stage asks for cost no decoding, and pixels are the same.
+            A frame that cannot be decoded raises SourceError when it is asked for.
+            `frames_in_memory` then bounds the decoded frames that are kept for asking again, and
+            for live streams the frames that wait for the flow or are held by it too.
+        packet_bytes_in_memory: With "on_demand", how much memory the packets of the latest
+            groups of pictures may take, bytes, in 65,536..2**34, 1,024 bytes of overhead a
+            packet included. A frame's pixels can be asked for until its group falls out: half a
+            minute of video at 16 Mbit/s with the usual 64 MiB.
 
     Raises:
         RecordError: a value is out of range; the message names the field.
@@ -81,6 +101,8 @@ class VideoSettings:
     reconnect_most_seconds: float = 1.0
     frames_at_most: int | None = None
     decode_threads: int = 0
+    decode: Decode = "ahead"
+    packet_bytes_in_memory: int = 2**26
 
     def __post_init__(self) -> None:
         parse_uri(self.uri)
@@ -90,6 +112,8 @@ class VideoSettings:
             raise RecordError(f"live must be true, false or absent, got {self.live!r}")
         if self.drop not in ("oldest", "newest"):
             raise RecordError(f"drop must be 'oldest' or 'newest', got {self.drop!r}")
+        if self.decode not in ("ahead", "on_demand"):
+            raise RecordError(f"decode must be 'ahead' or 'on_demand', got {self.decode!r}")
         self._check_counts()
         for name in ("stall_seconds", "open_seconds", "reconnect_first_seconds"):
             _check_seconds(name, getattr(self, name))
@@ -103,6 +127,12 @@ class VideoSettings:
     def _check_counts(self) -> None:
         for name in ("batch_frames", "frames_in_memory", "decode_threads"):
             check_count(name, getattr(self, name))
+        check_count("packet_bytes_in_memory", self.packet_bytes_in_memory)
+        if not LEAST_PACKET_BYTES <= self.packet_bytes_in_memory <= MOST_PACKET_BYTES:
+            raise RecordError(
+                f"packet_bytes_in_memory must be in {LEAST_PACKET_BYTES}..{MOST_PACKET_BYTES}, "
+                f"got {self.packet_bytes_in_memory}"
+            )
         least = 2 if self.is_live else 1
         if not least <= self.frames_in_memory <= MOST_FRAMES_IN_MEMORY:
             raise RecordError(
@@ -122,6 +152,11 @@ class VideoSettings:
             check_count("frames_at_most", self.frames_at_most)
             if self.frames_at_most < 1:
                 raise RecordError("frames_at_most must be at least 1, got 0")
+
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether frames are decoded only when their pixels are asked for."""
+        return self.decode == "on_demand"
 
     @property
     def is_live(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from connectors.video.ahead import DecodeAhead
+from connectors.video.ahead import DecodeAhead, ReadInStep
 from connectors.video.items import Decoded, Numbering, StreamState, add_up, to_position, to_state
 from connectors.video.reader import read_items
 from records.checks import check_name
@@ -59,7 +59,8 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
         self._finished = self._complete = resume is not None and resume["ended"]
         self._idle = False
         read = partial(read_items, stream, settings, clock, self._position)
-        self._ahead = DecodeAhead(stream, settings, read)
+        in_step = settings.is_on_demand and not settings.is_live
+        self._ahead = (ReadInStep if in_step else DecodeAhead)(stream, settings, read)
         # bytewax does not close the partitions of a flow that is aborted.
         weakref.finalize(self, self._ahead.stop)
         if not self._finished:
@@ -138,7 +139,7 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
 
 
 class VideoSource(FixedPartitionedSource[Item, StreamState]):
-    """Emits the frames of many streams, each decoded on a thread of its own.
+    """Emits the frames of many streams, each decoded on a thread of its own, or on demand.
 
     Emits ``(stream, FrameBatch)``. Batches of a file have exactly `batch_frames` frames, the last
     one perhaps fewer, so that runs are alike; those of a live stream have what was ready. Every

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from threading import Event
-from typing import TYPE_CHECKING, NamedTuple, cast
+from itertools import chain, starmap
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import av
 import bytewax.operators as op
@@ -14,7 +17,7 @@ import numpy as np
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, run_main
 
-from connectors.video import VideoSource, read_video
+from connectors.video import AvPixels, VideoSource, read_video
 from records import Frame, StreamEvent
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ DEADLINE_SECONDS = 30.0
 """How long a test waits for something that must come."""
 
 _BLACK, _LEVELS = 16, 219
+
+Thing = TypeVar("Thing")
 
 
 def write_video(
@@ -109,6 +114,25 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < ends, f"waited {DEADLINE_SECONDS} s for {what}"
         time.sleep(0.01)
+
+
+def living(kind: type[Thing]) -> list[Thing]:
+    """Every object of a class that exists in the process and that the garbage collector knows."""
+    # The list of all objects lives only within this one call in C, that no other thread can
+    # interrupt. A `tuple` that one is just making of a generator would fail (SystemError) if it
+    # went on while the list refers to it.
+    everything = chain.from_iterable(starmap(gc.get_objects, [()]))
+    return list(filter(kind.__instancecheck__, everything))
+
+
+def alive(width: int) -> int:
+    """How many decoded frames of this width exist in the process."""
+    return sum(pixels.width == width for pixels in living(AvPixels))
+
+
+def threads(stream: str) -> list[Thread]:
+    """The threads that decode a stream."""
+    return [thread for thread in enumerate_threads() if thread.name == f"video-{stream}"]
 
 
 class Seen(NamedTuple):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING
 
 import av
@@ -112,7 +112,8 @@ def test_a_folder_of_segments_is_one_stream(tmp_path: Path) -> None:
         (None, "not_found", "No such file or directory"),
         (b"", "empty", "is empty (0 bytes)"),
         (b"not a video\n" * 500, "invalid_data", "Invalid data found when processing input"),
-        (os.urandom(5000), "invalid_data", "Invalid data found when processing input"),
+        # Fixed: of random bytes, 1 in 300 looks like some container to FFmpeg.
+        (Random(0).randbytes(5000), "invalid_data", "Invalid data found when processing input"),
         (b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:9,\nhttp://127.0.0.1:1/a.ts\n", None, None),
     ],
     ids=["missing", "empty", "text", "noise", "playlist"],

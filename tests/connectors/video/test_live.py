@@ -26,6 +26,7 @@ from tests.support.videos import (
     SeenBatch,
     run_live,
     seen,
+    threads,
     told,
     wait_until,
     write_video,
@@ -228,10 +229,7 @@ def test_stop_does_not_wait_for_a_stalled_camera() -> None:
         batches = run_live({"gate": settings}, script)
         assert check_stream(batches, "gate") == [EventKind.OPENED, EventKind.ENDED]
     # The camera is dead now, so the thread's read ended too.
-    wait_until(
-        lambda: not [t for t in threading.enumerate() if t.name == "video-gate"],
-        "the thread to end",
-    )
+    wait_until(lambda: not threads("gate"), "the thread to end")
 
 
 def test_a_process_may_exit_while_a_camera_is_read() -> None:

@@ -1,0 +1,1 @@
+"""Evaluations: what Sightflow promises, measured against the truth."""

@@ -1,0 +1,161 @@
+"""Driving a cascade over a stretch of a recorded video, as the dataflow would, and timing it.
+
+The frames come from the very source of the dataflow and go through the very cascade; only the
+engine between them is left out. Opening, reading, decoding and every verdict are in the time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from connectors.video import VideoPartition, VideoSettings, VideoSource
+from operators.cascade import Cascade, CascadeSettings, Models
+from records import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connectors.video.items import StreamState
+    from operators.plan import Plan
+    from operators.predicate import Predicate
+    from records import Frame, FrameBatch, Verdict
+
+STREAM = "evaluate"
+"""The name of the stream in evaluations."""
+
+BATCH_FRAMES = 32
+"""Frames that travel together in evaluations."""
+
+FRAMES_IN_MEMORY = 64
+"""Decoded frames held at once in evaluations."""
+
+POLL_SECONDS = 0.001
+"""The wait before a source that had nothing ready is asked again, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a recorded video.
+
+    Attributes:
+        video: The video.
+        start: Its first frame, a multiple of `BATCH_FRAMES`.
+        stop: The frame behind its last.
+        state: Where the source goes on to read from `start`; None begins at the beginning.
+    """
+
+    video: VideoSettings
+    start: int
+    stop: int
+    state: StreamState | None
+
+    def batches(self) -> Iterator[FrameBatch]:
+        """Read the stretch.
+
+        Raises:
+            SourceError: the video ends, or cannot be read, before the stretch does.
+        """
+        part = partition(replace(self.video, frames_at_most=self.stop), self.state)
+        seen = self.start
+        try:
+            for batch in _emitted(part):
+                seen += len(batch.frames)
+                yield batch
+        finally:
+            part.close()
+        if seen != self.stop:
+            raise SourceError(f"{self.video.uri} held frames up to {seen}, not to {self.stop}")
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames of the stretch."""
+        for batch in self.batches():
+            yield from batch.frames
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What a cascade gave on a stretch.
+
+    Attributes:
+        verdicts: One a frame, in order.
+        seconds: How long it took, opening, reading and decoding included.
+    """
+
+    verdicts: list[Verdict]
+    seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return len(self.verdicts) / self.seconds
+
+
+def partition(video: VideoSettings, state: StreamState | None) -> VideoPartition:
+    """The dataflow's source of a video, from a state on."""
+    source = VideoSource({STREAM: video}, stop=threading.Event())
+    return source.build_part("evaluate", STREAM, state)
+
+
+def settings_for(video: VideoSettings, plan: Plan) -> VideoSettings:
+    """How a video is read for a plan: decoded on demand where the plan leaves frames undecoded."""
+    sparse = plan.packets is not None or plan.stride > 1
+    return replace(
+        video,
+        decode="on_demand" if sparse else "ahead",
+        batch_frames=BATCH_FRAMES,
+        frames_in_memory=FRAMES_IN_MEMORY,
+    )
+
+
+def state_at(video: VideoSettings, start: int) -> StreamState | None:
+    """Where the source goes on to read a file from a frame, a multiple of `BATCH_FRAMES`."""
+    if start == 0:
+        return None
+    settings = replace(
+        video, decode="on_demand", batch_frames=BATCH_FRAMES, frames_in_memory=FRAMES_IN_MEMORY
+    )
+    part = partition(settings, None)
+    seen = 0
+    try:
+        for batch in _emitted(part):
+            seen += len(batch.frames)
+            if seen >= start:
+                return part.snapshot()
+    finally:
+        part.close()
+    raise SourceError(f"{video.uri} holds {seen} frames, not {start}")
+
+
+def drive(stretch: Stretch, plan: Plan, predicate: Predicate, models: Models, batch: int) -> Driven:
+    """Run a plan over a stretch, and time it.
+
+    Args:
+        stretch: What to run over.
+        plan: The plan.
+        predicate: The question.
+        models: The models.
+        batch: The most frames in one call of the reference detector.
+    """
+    begun = time.perf_counter()
+    reading = replace(stretch, video=settings_for(stretch.video, plan))
+    cascade = Cascade(CascadeSettings(plan, predicate, batch=batch), models)
+    verdicts: list[Verdict] = []
+    for item in reading.batches():
+        for out in cascade.on_items([item]):
+            verdicts += out.verdicts
+    return Driven(verdicts, time.perf_counter() - begun)
+
+
+def _emitted(part: VideoPartition) -> Iterator[FrameBatch]:
+    while True:
+        try:
+            items = part.next_batch()
+        except StopIteration:
+            return
+        for _, batch in items:
+            yield batch
+        if not items:
+            time.sleep(POLL_SECONDS)
