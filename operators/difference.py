@@ -213,7 +213,11 @@ class DifferenceDetector:
         settings = self._settings
         if settings.exposure:
             luma = match_exposure(luma, reference)
-        errors = (luma - reference) ** 2
+        change = luma - reference
+        if not settings.blocks and self._keep is None:
+            flat = change.ravel()
+            return float(np.dot(flat, flat)) / flat.size
+        errors = change * change
         if self._keep is not None:
             errors = errors * self._keep
         if not settings.blocks:

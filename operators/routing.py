@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,18 +115,29 @@ class StreamRouter:
         packets: PacketScorer | None,
         resume: StreamState | None = None,
     ) -> None:
+        state = resume or StreamState()
         self._stream = stream
         self._plan = plan
         self._packets = packets if plan.packets else None
-        self._state = resume or StreamState()
         self._difference = (
-            DifferenceDetector(plan.difference, self._state.difference) if plan.difference else None
+            DifferenceDetector(plan.difference, state.difference) if plan.difference else None
         )
+        self._waiting = state.waiting
+        self._before = state.before
+        self._undecided = state.undecided
+        self._last = state.last
+        self._remembered = dict(state.remembered)
 
     def snapshot(self) -> StreamState:
         """The state to go on from; never changed afterwards."""
-        difference = None if self._difference is None else self._difference.snapshot()
-        return replace(self._state, difference=difference, remembered=dict(self._state.remembered))
+        return StreamState(
+            difference=None if self._difference is None else self._difference.snapshot(),
+            waiting=self._waiting,
+            before=self._before,
+            undecided=self._undecided,
+            last=self._last,
+            remembered=dict(self._remembered),
+        )
 
     def route(self, batch: FrameBatch) -> list[Route]:
         """Route the frames that are ready, in order; open ones need a model that sees pixels."""
@@ -137,8 +148,8 @@ class StreamRouter:
         for route in routes:
             if not route.open:
                 continue
-            looked_at = self._state.undecided % self._plan.stride == 0
-            self._state = replace(self._state, undecided=self._state.undecided + 1)
+            looked_at = self._undecided % self._plan.stride == 0
+            self._undecided += 1
             if not looked_at:
                 route.hold()
             elif self._difference is not None:
@@ -158,16 +169,16 @@ class StreamRouter:
     def _score_packets(
         self, frames: Sequence[Frame], model: PacketScorer, *, ended: bool
     ) -> list[Route]:
-        band, state = self._plan.packets, self._state
+        band, before = self._plan.packets, self._before
         assert band is not None
-        waiting = (*state.waiting, *frames)
+        waiting = (*self._waiting, *frames)
         ready = len(waiting) if ended else max(len(waiting) - model.reach, 0)
         packets = [(frame.coded_bytes, frame.keyframe, frame.reordered) for frame in waiting]
-        before = (*state.before, *packets[:ready])[-model.reach :] if model.reach else ()
-        self._state = replace(state, waiting=waiting[ready:], before=before)
+        self._waiting = waiting[ready:]
+        self._before = (*before, *packets[:ready])[-model.reach :] if model.reach else ()
         if not ready:
             return []
-        scores = _packet_scores(model, [*state.before, *packets])[len(state.before) :]
+        scores = _packet_scores(model, [*before, *packets])[len(before) :]
         routes = []
         for frame, score in zip(waiting[:ready], scores[:ready].tolist(), strict=True):
             positive = band.decide(score)
@@ -197,33 +208,32 @@ class StreamRouter:
 
     def _said(self, route: Route, predicate: Predicate | None) -> tuple[Decided, bool]:
         """What is said of a frame, and whether that is copied from an earlier one."""
-        sequence, screened, last = route.frame.sequence, route.screened, self._state.last
+        sequence, screened, last = route.frame.sequence, route.screened, self._last
         if route.found is not None:
             positive = None if predicate is None else predicate.holds(route.found)
             return Decided(sequence, positive, route.found), False
         if route.stage is Stage.DIFFERENCE and screened is not None:
             if screened.copy_of is not None:
-                return self._state.remembered[screened.copy_of], True
+                return self._remembered[screened.copy_of], True
             return Decided(sequence, None if predicate is None else False, NOTHING), False
         if route.stage is Stage.SKIP and last is not None:
             return last, True
         return Decided(sequence, route.positive, NOTHING), False
 
     def _remember(self, route: Route, said: Decided) -> None:
-        self._state = replace(self._state, last=said)
+        self._last = said
         if self._difference is None or route.screened is None:
             return
         if route.found is not None and said.positive is False:
             self._difference.learn_empty(route.frame)
-        self._state.remembered[route.frame.sequence] = said
+        self._remembered[route.frame.sequence] = said
 
     def forget(self) -> None:
         """Keep only what frames that are yet to be routed may copy; all routed must be decided."""
         if self._difference is None:
             return
         pointed_at = {one.sequence for one in self._difference.snapshot().references}
-        kept = {k: said for k, said in self._state.remembered.items() if k in pointed_at}
-        self._state = replace(self._state, remembered=kept)
+        self._remembered = {k: v for k, v in self._remembered.items() if k in pointed_at}
 
 
 def _packet_scores(
