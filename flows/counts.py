@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from records import Alert, EventKind, StreamEvent, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -112,7 +112,9 @@ class MeasuredDetector:
         on_call: Called after each call with the number of images and the seconds it took.
     """
 
-    def __init__(self, detector: Detector, on_call: CallListener | None = None) -> None:
+    def __init__(
+        self, detector: Detector, on_call: Callable[[int, float], None] | None = None
+    ) -> None:
         self._detector = detector
         self._on_call = on_call
         self._lock = threading.Lock()
@@ -142,9 +144,3 @@ class MeasuredDetector:
         if self._on_call is not None:
             self._on_call(len(images), seconds)
         return found
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    CallListener = Callable[[int, float], None]
