@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-import numpy as np
 
 from benchmarks.hardware import hardware
 from connectors.video import VideoSettings
@@ -38,6 +37,8 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from operators.cascade import Models
 
 TARGETS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
@@ -70,9 +71,8 @@ def judged(
 ) -> dict[str, Any]:
     """Run a plan and say how right and how fast it was."""
     driven = drive(stretch, plan, case.predicate, models, 8)
-    positive = np.array([bool(verdict.positive) for verdict in driven.verdicts])
     calls = sum(verdict.stage == "reference" for verdict in driven.verdicts)
-    quality = Quality.of(positive, truth).to_json()
+    quality = Quality.of(driven.positive, truth).to_json()
     return {**quality, "fps": round(driven.fps, 1), "reference_calls": calls}
 
 
@@ -88,7 +88,7 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
         VideoSettings(uri=str(video)), count_frames(video), case.predicate, Targets(0.95, 0.95)
     )
     tuned = tune(study, detector, partial(print, case.name, file=sys.stderr))
-    _, second = study.halves
+    second = study.second
     before = record(second, detector, case.predicate, 0, 8)
     truth = before.table.truth
     plans = []

@@ -12,8 +12,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flows.evaluate.driving import BATCH_FRAMES, Driven, Stretch, drive, state_at
 from flows.evaluate.fitting import FitSettings, Fitted, fit
 from flows.evaluate.measuring import measure_costs
@@ -28,6 +26,7 @@ from records import RecordError, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from connectors.video import VideoSettings
@@ -79,13 +78,19 @@ class CascadeStudy:
         return 0 if training is None else training.architecture.size
 
     @property
-    def halves(self) -> tuple[Stretch, Stretch]:
-        """The half that tuning sees, and the half that it does not."""
-        middle = self.frames // 2 // BATCH_FRAMES * BATCH_FRAMES
-        return (
-            Stretch(self.video, 0, middle, None),
-            Stretch(self.video, middle, self.frames, state_at(self.video, middle)),
-        )
+    def first(self) -> Stretch:
+        """The half that tuning sees."""
+        return Stretch(self.video, 0, self._middle, None)
+
+    @property
+    def second(self) -> Stretch:
+        """The half that it does not see; finding its start reads the packets before it."""
+        state = state_at(self.video, self._middle)
+        return Stretch(self.video, self._middle, self.frames, state)
+
+    @property
+    def _middle(self) -> int:
+        return self.frames // 2 // BATCH_FRAMES * BATCH_FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def tune(study: CascadeStudy, detector: Detector, tell: Callable[[str], None]) -
         tell: Called with each step's name.
     """
     begun = time.perf_counter()
-    first, _ = study.halves
+    first = study.first
     tell("labelling the first half")
     recorded = record(first, detector, study.predicate, study.size, study.batch)
     tell("fitting the small models")
@@ -148,19 +153,19 @@ def evaluate_cascade(
         Plain JSON values; the fields are those of design section 8.
     """
     tuned = tune(study, detector, tell)
-    _, second = study.halves
+    second = study.second
     tell("running the plan on the second half")
     driven = drive(second, tuned.plan, study.predicate, tuned.models, study.batch)
     tell("running the detector on every frame of the second half")
     reference = record(second, detector, study.predicate, 0, study.batch)
     truth = reference.table.truth
-    positive = np.array([bool(verdict.positive) for verdict in driven.verdicts])
-    quality = Quality.of(positive, truth)
+    quality = Quality.of(driven.positive, truth)
     reference_fps = len(truth) / reference.seconds
     tell("running the trivial baseline")
     hold = _hold(study, second, tuned.models, reference, quality)
     return {
-        **_report(study, tuned, driven, reference, positive),
+        **quality.to_json(),
+        **_report(study, tuned, driven, reference),
         "reference_fps": round(reference_fps, 2),
         "speedup": round(driven.fps / reference_fps, 2),
         "hold_baseline": {**hold, "speedup": round(hold["fps"] / reference_fps, 2)},
@@ -172,9 +177,8 @@ def _report(
     tuned: Tuned,
     driven: Driven,
     reference: Recording,
-    positive: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    truth = reference.table.truth
+    positive, truth = driven.positive, reference.table.truth
     paper, plain = window_accuracies(positive, truth)
     stages = [verdict.stage for verdict in driven.verdicts]
     best = tuned.candidates[0]
@@ -186,7 +190,6 @@ def _report(
         "frames": len(truth),
         "stages": {str(stage): stages.count(stage) for stage in Stage},
         "reference_calls": stages.count(Stage.REFERENCE),
-        **Quality.of(positive, truth).to_json(),
         "window_accuracy": round(paper, 5),
         "window_accuracy_plain": round(plain, 5),
         "fps": round(driven.fps, 1),
@@ -229,8 +232,7 @@ def _hold(
         if held.accuracy >= quality.accuracy:
             best = Plan(stride=stride)
     driven = drive(second, best, study.predicate, models, study.batch)
-    positive = np.array([bool(verdict.positive) for verdict in driven.verdicts])
-    accuracy = Quality.of(positive, reference.table.truth).accuracy
+    accuracy = Quality.of(driven.positive, reference.table.truth).accuracy
     return {
         "stride": best.stride,
         "frame_accuracy": round(accuracy, 5),

@@ -11,12 +11,16 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from connectors.video import VideoPartition, VideoSettings, VideoSource
 from operators.cascade import Cascade, CascadeSettings, Models
 from records import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from connectors.video.items import StreamState
     from operators.plan import Plan
@@ -88,6 +92,11 @@ class Driven:
     seconds: float
 
     @property
+    def positive(self) -> NDArray[np.bool_]:
+        """The answers, bool (n,)."""
+        return np.array([bool(verdict.positive) for verdict in self.verdicts], dtype=np.bool_)
+
+    @property
     def fps(self) -> float:
         """Frames a second."""
         return len(self.verdicts) / self.seconds
@@ -101,12 +110,17 @@ def partition(video: VideoSettings, state: StreamState | None) -> VideoPartition
 
 def settings_for(video: VideoSettings, plan: Plan) -> VideoSettings:
     """How a video is read for a plan: decoded on demand where the plan leaves frames undecoded."""
-    sparse = plan.packets is not None or plan.stride > 1
+    if plan.packets is not None or plan.stride > 1:
+        return on_demand(video)
     return replace(
-        video,
-        decode="on_demand" if sparse else "ahead",
-        batch_frames=BATCH_FRAMES,
-        frames_in_memory=FRAMES_IN_MEMORY,
+        video, decode="ahead", batch_frames=BATCH_FRAMES, frames_in_memory=FRAMES_IN_MEMORY
+    )
+
+
+def on_demand(video: VideoSettings) -> VideoSettings:
+    """How a video is read when only the frames that are asked for are decoded."""
+    return replace(
+        video, decode="on_demand", batch_frames=BATCH_FRAMES, frames_in_memory=FRAMES_IN_MEMORY
     )
 
 
@@ -114,10 +128,7 @@ def state_at(video: VideoSettings, start: int) -> StreamState | None:
     """Where the source goes on to read a file from a frame, a multiple of `BATCH_FRAMES`."""
     if start == 0:
         return None
-    settings = replace(
-        video, decode="on_demand", batch_frames=BATCH_FRAMES, frames_in_memory=FRAMES_IN_MEMORY
-    )
-    part = partition(settings, None)
+    part = partition(on_demand(video), None)
     seen = 0
     try:
         for batch in _emitted(part):

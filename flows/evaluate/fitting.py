@@ -88,6 +88,7 @@ def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> F
                 part.images,
                 part.counts,
                 replace(training, at_least=at_least, most_counted=at_least),
+                predicate=predicate,
             )
 
         image_model = train(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.evaluate.driving import drive, settings_for
+from flows.evaluate.driving import drive, on_demand
 from flows.evaluate.recording import LUMA
 from models.optimiser import Costs
 from operators.difference import DifferenceDetector
@@ -86,9 +86,7 @@ def _reading_seconds(stretch: Stretch, predicate: Predicate, models: Models, bat
 
 def _decoding(stretch: Stretch) -> tuple[float, float]:
     """What a keyframe and any other frame cost to decode, seconds."""
-    reading = replace(
-        stretch, video=replace(settings_for(stretch.video, EVERYTHING), decode="on_demand")
-    )
+    reading = replace(stretch, video=on_demand(stretch.video))
 
     def decode(*, keyframes_only: bool) -> tuple[int, float]:
         begun, seen = time.perf_counter(), 0

@@ -12,8 +12,6 @@ from flows.evaluate.table import Table
 from operators.difference import DifferenceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flows.evaluate.driving import Stretch
     from operators.predicate import Predicate
     from records import Detections, Detector, Frame
@@ -44,7 +42,6 @@ def record(
     predicate: Predicate,
     size: int,
     batch: int,
-    progress: Callable[[int], None] | None = None,
 ) -> Recording:
     """Run the reference detector over every frame of a stretch, and keep the small images.
 
@@ -54,7 +51,6 @@ def record(
         predicate: The question.
         size: The side of the small colour images, pixels; 0 makes none.
         batch: Frames in one call of the detector.
-        progress: Called with the number of frames done.
     """
     rows: list[tuple[int, int, bool, bool]] = []
     lumas, images = [], []
@@ -75,8 +71,6 @@ def record(
         lumas.append(frame.pixels.luma(LUMA.width, LUMA.height))
         if size:
             images.append(frame.pixels.rgb(size, size))
-        if progress is not None:
-            progress(len(rows))
         begun = time.perf_counter()
     if waiting:
         detect()

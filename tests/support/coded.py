@@ -104,6 +104,11 @@ def truth_of(settings: VideoSettings, width: int = SIZE[0], height: int = SIZE[1
     return Truth(tell(frames), luma, rgb, events)
 
 
+def on_demand(settings: VideoSettings) -> list[Frame]:
+    """The frames of a video that is read on demand."""
+    return read_all(settings)[0]
+
+
 def decoder_of(frame: Frame) -> OnDemandDecoder:
     """What decodes a frame on demand."""
     assert isinstance(frame.pixels, OnDemandPixels)

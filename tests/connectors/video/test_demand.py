@@ -23,8 +23,8 @@ from tests.support.coded import (
     NAMES,
     SIZE,
     Truth,
-    coded_videos,
     decoder_of,
+    on_demand,
     tell,
     truth_of,
     write_coded,
@@ -33,15 +33,6 @@ from tests.support.videos import read_all, told, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[VideoSettings, Truth]]:
-    return coded_videos(tmp_path_factory.mktemp("coded"))
-
-
-def on_demand(settings: VideoSettings) -> list[Frame]:
-    return read_all(settings)[0]
 
 
 @pytest.mark.parametrize("name", ["one-by-one-person-detection.mp4", "vtest.avi"])

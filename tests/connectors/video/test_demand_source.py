@@ -16,8 +16,8 @@ from connectors.video import (
 from records import EventKind, Frame, FrameBatch, SourceError
 from tests.support.coded import (
     Truth,
-    coded_videos,
     decoder_of,
+    on_demand,
     tell,
     truth_of,
     write_coded,
@@ -27,15 +27,6 @@ from tests.support.videos import damage, read_all, run_flow, told, write_video
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[VideoSettings, Truth]]:
-    return coded_videos(tmp_path_factory.mktemp("coded"))
-
-
-def on_demand(settings: VideoSettings) -> list[Frame]:
-    return read_all(settings)[0]
 
 
 def test_damage_is_told_when_pixels_are_asked_for(assets: Path, tmp_path: Path) -> None:
