@@ -15,29 +15,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bytewax.operators as op
-import numpy as np
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 from typing_extensions import override
 
+from operators.detect import detect
 from operators.keyed import KeyedLogic
-from operators.routing import Route, StreamRouter, StreamState
+from operators.routing import StreamRouter, StreamState
+from operators.score import score
 from records import (
     Detector,
     FrameBatch,
     PacketScorer,
     RecordError,
     Scorer,
-    SourceError,
-    Stage,
     VerdictBatch,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
     from operators.plan import Plan
     from operators.predicate import Predicate
 
@@ -128,11 +123,12 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
         """Decide the frames of several batches, of any streams, with as few calls as possible."""
         routed = [(batch.stream, self._router(batch.stream).route(batch)) for batch in items]
         every = [route for _, routes in routed for route in routes]
-        self._score(every)
-        self._ask(every)
-        predicate = self._settings.predicate
+        settings, models = self._settings, self._models
+        if models.specialised is not None and settings.plan.specialised is not None:
+            score(every, models.specialised, settings.plan.specialised, settings.score_batch)
+        detect(every, models.reference, settings.batch)
         decided = [
-            VerdictBatch(stream, tuple(self._routers[stream].decide(routes, predicate)))
+            VerdictBatch(stream, tuple(self._routers[stream].decide(routes, settings.predicate)))
             for stream, routes in routed
         ]
         for stream in {stream for stream, _ in routed}:
@@ -149,50 +145,6 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
             plan, packets = self._settings.plan, self._models.packets
             self._routers[stream] = StreamRouter(stream, plan, packets)
         return self._routers[stream]
-
-    def _score(self, routes: Sequence[Route]) -> None:
-        """Let the specialised model decide what it is sure of."""
-        model, band = self._models.specialised, self._settings.plan.specialised
-        if model is None or band is None:
-            return
-        size = model.size
-        for chunk in _chunks(routes, self._settings.score_batch):
-            ready, images = _images(chunk, size)
-            if not ready:
-                continue
-            for route, score in zip(ready, model.score(np.stack(images)).tolist(), strict=True):
-                positive = band.decide(score)
-                if positive is not None:
-                    route.close(Stage.SPECIALISED, score, positive)
-
-    def _ask(self, routes: Sequence[Route]) -> None:
-        """Let the reference detector answer what is left."""
-        for chunk in _chunks(routes, self._settings.batch):
-            ready, images = _images(chunk, None)
-            for route, found in zip(ready, self._models.reference.detect(images), strict=True):
-                route.answer(found)
-
-
-def _chunks(routes: Sequence[Route], most: int) -> Iterator[list[Route]]:
-    """The open routes, at most so many at a time."""
-    undecided = [route for route in routes if route.open]
-    for start in range(0, len(undecided), most):
-        yield undecided[start : start + most]
-
-
-def _images(
-    routes: Sequence[Route], size: int | None
-) -> tuple[list[Route], list[NDArray[np.uint8]]]:
-    """The pixels of each route's frame; a frame that cannot be decoded takes the last verdict."""
-    ready, images = [], []
-    for route in routes:
-        try:
-            images.append(route.frame.pixels.rgb(size, size))
-        except SourceError:
-            route.hold()
-        else:
-            ready.append(route)
-    return ready, images
 
 
 @operator

@@ -245,3 +245,32 @@ def _packet_scores(
         np.array(keyframe, dtype=np.bool_),
         np.array(reordered, dtype=np.bool_),
     )
+
+
+def open_chunks(routes: Sequence[Route], most: int) -> Iterator[list[Route]]:
+    """The routes that are open now, at most so many at a time."""
+    undecided = [route for route in routes if route.open]
+    for start in range(0, len(undecided), most):
+        yield undecided[start : start + most]
+
+
+def pixels_of(
+    routes: Sequence[Route], size: int | None
+) -> tuple[list[Route], list[NDArray[np.uint8]]]:
+    """The colour images of frames, and the routes they belong to.
+
+    A frame that cannot be decoded takes the last verdict, and is not among them.
+
+    Args:
+        routes: The frames.
+        size: The side of the images, pixels; None for full size.
+    """
+    ready, images = [], []
+    for route in routes:
+        try:
+            images.append(route.frame.pixels.rgb(size, size))
+        except SourceError:
+            route.hold()
+        else:
+            ready.append(route)
+    return ready, images
