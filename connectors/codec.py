@@ -50,7 +50,7 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of the encoding; it rises when a field is added, removed or changes its meaning."""
 
 _ENVELOPE = 3
@@ -86,6 +86,7 @@ _SCHEMAS: dict[type, _Schema] = {
         copied_from=field.OPTIONAL_INTEGER,
         positive=field.OPTIONAL_TRUTH,
         audited=field.TRUTH,
+        unaudited=field.OPTIONAL_TRUTH,
     ),
     Alert: _schema(
         "alert",

@@ -75,6 +75,11 @@ class AuditSettings:
             raise RecordError(f"recent must be in 1..{MOST_RECENT}, got {self.recent}")
         check_count("seed", self.seed)
 
+    @property
+    def cell_ns(self) -> int:
+        """Length of a cell, nanoseconds."""
+        return round(self.cell_seconds * NANOSECONDS)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
@@ -85,6 +90,7 @@ class AuditState:
         last_ns: Event time of the last frame asked for, nanoseconds; None before the first.
         last_sequence: That frame's number.
         out_of_order: Frames that came again or late, and were not drawn.
+        observed: Audited frames observed in this epoch.
         recall: The side of recall.
         precision: The side of precision.
         broken: The side that the alarm blames; None while the contract stands.
@@ -95,6 +101,7 @@ class AuditState:
     last_ns: int | None = None
     last_sequence: int = -1
     out_of_order: int = 0
+    observed: int = 0
     recall: SideState = field(default_factory=SideState)
     precision: SideState = field(default_factory=SideState)
     broken: Side | None = None
@@ -148,13 +155,18 @@ class Audit:
         check_name("stream", stream)
         self._settings = settings
         self._stream = stream
-        self._cell_ns = round(settings.cell_seconds * NANOSECONDS)
+        self._cell_ns = settings.cell_ns
         self._state = resume or AuditState()
 
     @property
     def broken(self) -> Side | None:
         """The side of the contract that is broken; None while it stands."""
         return self._state.broken
+
+    @property
+    def observed(self) -> int:
+        """Audited frames observed in this epoch."""
+        return self._state.observed
 
     def wants(self, time_ns: int, sequence: int) -> bool:
         """Whether this frame must go to the reference whatever the cascade says.
@@ -191,7 +203,8 @@ class Audit:
             recall = learn(recall, settings.target_recall, settings.recent, hit=decided)
         if decided:
             precision = learn(precision, settings.target_precision, settings.recent, hit=truth)
-        self._state = replace(state, recall=recall, precision=precision)
+        observed = state.observed + 1
+        self._state = replace(state, recall=recall, precision=precision, observed=observed)
         evidence = (recall.evidence + precision.evidence) / 2
         if state.broken is None and evidence >= 1 / settings.false_alarm:
             side = Side.RECALL if recall.evidence >= precision.evidence else Side.PRECISION

@@ -10,8 +10,7 @@ its own. It is the same object in the dataflow, in evaluations and in tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import bytewax.operators as op
@@ -19,78 +18,47 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 from typing_extensions import override
 
+from operators.cascade_settings import (
+    LARGEST_BATCH,
+    CascadeSettings,
+    Certifier,
+    Models,
+    TrialSettings,
+)
 from operators.detect import detect
 from operators.keyed import KeyedLogic
-from operators.routing import StreamRouter, StreamState
 from operators.score import score
-from records import (
-    Detector,
-    FrameBatch,
-    PacketScorer,
-    RecordError,
-    Scorer,
-    VerdictBatch,
-)
+from operators.stream_cascade import CascadeState, StreamCascade
+from records import FrameBatch, Scorer, VerdictBatch
 
 if TYPE_CHECKING:
-    from operators.plan import Plan
-    from operators.predicate import Predicate
+    from collections.abc import Iterator
 
-LARGEST_BATCH = 256
-"""The most frames in one call of a model."""
+    from operators.route import Route
 
+__all__ = [
+    "LARGEST_BATCH",
+    "Cascade",
+    "CascadeSettings",
+    "CascadeState",
+    "Certifier",
+    "Models",
+    "TrialSettings",
+    "cascade",
+]
 
-@dataclass(frozen=True, slots=True)
-class CascadeSettings:
-    """What a cascade asks, and how.
-
-    Attributes:
-        plan: Its stages.
-        predicate: The question of the stages that say yes or no; None where no stage does.
-        batch: The most frames in one call of the reference detector, each at full size.
-        score_batch: The most frames in one call of the specialised model, each at its size.
-
-    Raises:
-        RecordError: a setting is out of its range, or a scoring stage has no predicate.
-    """
-
-    plan: Plan
-    predicate: Predicate | None = None
-    batch: int = 8
-    score_batch: int = 64
-
-    def __post_init__(self) -> None:
-        for field in ("batch", "score_batch"):
-            if not 1 <= getattr(self, field) <= LARGEST_BATCH:
-                raise RecordError(
-                    f"{field} must be in 1..{LARGEST_BATCH} frames, got {getattr(self, field)}"
-                )
-        if self.predicate is None and (self.plan.packets or self.plan.specialised):
-            raise RecordError("predicate must be given for a plan with a scoring stage")
+Overrides = Mapping[str, tuple[CascadeSettings, Models]]
+"""Settings and models of single streams, by name; the reference detector is always the shard's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The models of a cascade, shared by its streams.
-
-    Attributes:
-        reference: The reference detector.
-        specialised: The specialised model; None for plans without.
-        packets: The packet model; None for plans without.
-    """
-
-    reference: Detector
-    specialised: Scorer | None = None
-    packets: PacketScorer | None = None
-
-
-class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
+class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
     """The cascade of a shard of streams.
 
     Args:
         settings: What it asks, and how.
         models: Its models.
         resume: The state of each stream to go on from; None at a new start.
+        streams: Streams with settings and models of their own.
 
     Raises:
         RecordError: the plan has a stage whose model is missing.
@@ -100,17 +68,18 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
         self,
         settings: CascadeSettings,
         models: Models,
-        resume: dict[str, StreamState] | None = None,
+        resume: dict[str, CascadeState] | None = None,
+        streams: Overrides | None = None,
     ) -> None:
-        for stage in ("packets", "specialised"):
-            if getattr(settings.plan, stage) is not None and getattr(models, stage) is None:
-                raise RecordError(f"the plan has the stage {stage}, but its model is missing")
+        models.check(settings)
         self._settings = settings
         self._models = models
-        self._routers = {
-            stream: StreamRouter(stream, settings.plan, models.packets, state)
-            for stream, state in (resume or {}).items()
-        }
+        self._own = dict(streams or {})
+        for own, own_models in self._own.values():
+            own_models.check(own)
+        self._streams: dict[str, StreamCascade] = {}
+        for stream, state in (resume or {}).items():
+            self._streams[stream] = self._new(stream, state)
 
     @override
     def on_item(self, item: FrameBatch) -> VerdictBatch | None:
@@ -121,30 +90,77 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, StreamState]]):
     @override
     def on_items(self, items: list[FrameBatch]) -> list[VerdictBatch]:
         """Decide the frames of several batches, of any streams, with as few calls as possible."""
-        routed = [(batch.stream, self._router(batch.stream).route(batch)) for batch in items]
-        every = [route for _, routes in routed for route in routes]
-        settings, models = self._settings, self._models
-        if models.specialised is not None and settings.plan.specialised is not None:
-            score(every, models.specialised, settings.plan.specialised, settings.score_batch)
-        detect(every, models.reference, settings.batch)
-        decided = [
-            VerdictBatch(stream, tuple(self._routers[stream].decide(routes, settings.predicate)))
-            for stream, routes in routed
-        ]
-        for stream in {stream for stream, _ in routed}:
-            self._routers[stream].forget()
-        return [batch for batch in decided if batch.verdicts]
+        decided: list[list[VerdictBatch]] = [[] for _ in items]
+        for one_round in self._rounds(items):
+            self._decide(one_round, decided)
+        outs = [_joined(parts) for parts in decided if parts]
+        return [batch for batch in outs if batch.verdicts or batch.reports]
 
     @override
-    def snapshot(self) -> dict[str, StreamState]:
+    def snapshot(self) -> dict[str, CascadeState]:
         """The state of each stream; never changed afterwards."""
-        return {stream: router.snapshot() for stream, router in self._routers.items()}
+        return {name: stream.snapshot() for name, stream in self._streams.items()}
 
-    def _router(self, stream: str) -> StreamRouter:
-        if stream not in self._routers:
-            plan, packets = self._settings.plan, self._models.packets
-            self._routers[stream] = StreamRouter(stream, plan, packets)
-        return self._routers[stream]
+    def _rounds(self, items: list[FrameBatch]) -> Iterator[list[tuple[int, FrameBatch]]]:
+        """The pieces of the items, in rounds: a plan may change only between two rounds."""
+        waiting = [
+            (place, piece)
+            for place, item in enumerate(items)
+            for piece in self._stream(item.stream).pieces(item)
+        ]
+        while waiting:
+            taken: list[tuple[int, FrameBatch]] = []
+            left: list[tuple[int, FrameBatch]] = []
+            closed: set[str] = set()
+            begun: set[str] = set()
+            for place, piece in waiting:
+                stream = piece.stream
+                if stream in begun and self._stream(stream).begins_cell(piece):
+                    closed.add(stream)
+                (left if stream in closed else taken).append((place, piece))
+                begun.add(stream)
+            yield taken
+            waiting = left
+
+    def _decide(
+        self, pieces: list[tuple[int, FrameBatch]], decided: list[list[VerdictBatch]]
+    ) -> None:
+        routed: list[tuple[int, StreamCascade, list[Route]]] = []
+        every: list[Route] = []
+        to_score: dict[int, tuple[Scorer, list[Route]]] = {}
+        for place, piece in pieces:
+            stream = self._stream(piece.stream)
+            routes, tried = stream.route(piece)
+            routed.append((place, stream, routes))
+            every += routes
+            model = stream.models.specialised
+            if model is not None:
+                # Streams that share a model share its batches.
+                to_score.setdefault(id(model), (model, []))[1].extend([*routes, *tried])
+        for model, asked in to_score.values():
+            score(asked, model, self._settings.score_batch)
+        detect(every, self._models.reference, self._settings.batch)
+        for place, stream, routes in routed:
+            decided[place].append(stream.decide(routes))
+        for _, stream, _ in routed:
+            stream.forget()
+
+    def _stream(self, name: str) -> StreamCascade:
+        if name not in self._streams:
+            self._streams[name] = self._new(name, None)
+        return self._streams[name]
+
+    def _new(self, stream: str, resume: CascadeState | None) -> StreamCascade:
+        settings, models = self._own.get(stream, (self._settings, self._models))
+        return StreamCascade(stream, settings, models, resume)
+
+
+def _joined(parts: list[VerdictBatch]) -> VerdictBatch:
+    if len(parts) == 1:
+        return parts[0]
+    verdicts = tuple(verdict for part in parts for verdict in part.verdicts)
+    reports = tuple(report for part in parts for report in part.reports)
+    return VerdictBatch(parts[0].stream, verdicts, reports)
 
 
 @operator
@@ -154,6 +170,7 @@ def cascade(
     settings: CascadeSettings,
     models: Models,
     shard_of: Callable[[str], str],
+    streams: Overrides | None = None,
 ) -> KeyedStream[VerdictBatch]:
     """Decide every frame of every stream.
 
@@ -163,9 +180,10 @@ def cascade(
         settings: What the cascade asks, and how.
         models: Its models.
         shard_of: The shard of a stream; the streams of a shard share a worker and its batches.
+        streams: Streams with settings and models of their own.
     """
     batches = op.map("batches", up, lambda item: (shard_of(item[0]), item[1]))
     decided = op.stateful_batch(
-        "decide", batches, lambda resume: Cascade(settings, models, resume).as_bytewax()
+        "decide", batches, lambda resume: Cascade(settings, models, resume, streams).as_bytewax()
     )
     return op.map("streams", decided, lambda item: (item[1].stream, item[1]))

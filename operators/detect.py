@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from operators.routing import open_chunks, pixels_of
+from operators.route import chunks, pixels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from operators.routing import Route
+    from operators.route import Route
     from records import Detector
 
 
 def detect(routes: Sequence[Route], detector: Detector, batch: int) -> None:
-    """Let the reference detector answer the open routes.
+    """Let the reference detector answer the open and the audited routes.
 
     Args:
-        routes: Frames of any streams; those that are open are answered, in order.
+        routes: Frames of any streams, in order.
         detector: The reference detector.
         batch: The most frames in one call, each at full size.
     """
-    for chunk in open_chunks(routes, batch):
+    asked = [route for route in routes if route.open or route.audited]
+    for chunk in chunks(asked, batch):
         ready, images = pixels_of(chunk, None)
         for route, found in zip(ready, detector.detect(images), strict=True):
             route.answer(found)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from operators.difference import DifferenceDetector, DifferenceState, Screened
+from operators.difference import DifferenceDetector, DifferenceState
+from operators.route import Route, top_score
 from records import Detections, EventKind, Frame, FrameBatch, SourceError, Stage, Verdict
 
 if TYPE_CHECKING:
@@ -21,45 +22,6 @@ if TYPE_CHECKING:
 
 NOTHING = Detections.empty()
 """The answer of a stage that says yes or no without finding boxes."""
-
-
-@dataclass(slots=True)
-class Route:
-    """One frame on its way through the stages.
-
-    Attributes:
-        frame: The frame.
-        stage: The stage that decided; None while none has.
-        score: That stage's score.
-        positive: What a scoring stage said; None where none did.
-        screened: What the difference detector said; None where it was not asked.
-        found: What the reference detector found; None where it was not asked.
-    """
-
-    frame: Frame
-    stage: Stage | None = None
-    score: float = 0.0
-    positive: bool | None = None
-    screened: Screened | None = None
-    found: Detections | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether no stage has decided yet."""
-        return self.stage is None
-
-    def close(self, stage: Stage, score: float, positive: bool | None = None) -> None:  # noqa: FBT001 - a stage's yes or no
-        """Note the stage that decided."""
-        self.stage, self.score, self.positive = stage, score, positive
-
-    def answer(self, found: Detections) -> None:
-        """Note what the reference detector found."""
-        self.found = found
-        self.close(Stage.REFERENCE, float(found.scores.max(initial=0.0)))
-
-    def hold(self) -> None:
-        """Let the frame take the last verdict."""
-        self.close(Stage.SKIP, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +103,11 @@ class StreamRouter:
 
     def route(self, batch: FrameBatch) -> list[Route]:
         """Route the frames that are ready, in order; open ones need a model that sees pixels."""
-        routes = [Route(frame) for frame in batch.frames]
-        if self._packets is not None:
+        if self._packets is None:
+            # Frames may still wait from a plan before this one that looked at packets.
+            routes = [Route(frame) for frame in (*self._waiting, *batch.frames)]
+            self._waiting = ()
+        else:
             ended = any(event.kind is EventKind.ENDED for event in batch.events)
             routes = self._score_packets(batch.frames, self._packets, ended=ended)
         for route in routes:
@@ -150,6 +115,7 @@ class StreamRouter:
                 continue
             looked_at = self._undecided % self._plan.stride == 0
             self._undecided += 1
+            route.band = self._plan.specialised
             if not looked_at:
                 route.hold()
             elif self._difference is not None:
@@ -189,22 +155,37 @@ class StreamRouter:
         return routes
 
     def decide(self, routes: Sequence[Route], predicate: Predicate | None) -> Iterator[Verdict]:
-        """Turn the routes, all closed, into verdicts, in order."""
+        """Turn the routes, all closed, into verdicts, in order.
+
+        What later frames copy is what the stages said, also where the audit asked the reference
+        detector as well: else the audit would better the cascade that it measures.
+        """
         for route in routes:
-            assert route.stage is not None
             said, copied = self._said(route, predicate)
-            frame = route.frame
-            yield Verdict(
-                stream=self._stream,
-                sequence=frame.sequence,
-                time_ns=frame.time_ns,
-                stage=route.stage,
-                score=route.score,
-                answer=said.answer,
-                copied_from=said.sequence if copied else None,
-                positive=said.positive,
-            )
+            yield self._verdict(route, said, predicate, copied=copied)
             self._remember(route, said)
+
+    def _verdict(
+        self, route: Route, said: Decided, predicate: Predicate | None, *, copied: bool
+    ) -> Verdict:
+        assert route.stage is not None
+        frame, stage, score = route.frame, route.stage, route.score
+        answer, positive = said.answer, said.positive
+        if route.checked is not None and predicate is not None:
+            stage, score, copied = Stage.REFERENCE, top_score(route.checked), False
+            answer, positive = route.checked, predicate.holds(route.checked)
+        return Verdict(
+            stream=self._stream,
+            sequence=frame.sequence,
+            time_ns=frame.time_ns,
+            stage=stage,
+            score=score,
+            answer=answer,
+            copied_from=said.sequence if copied else None,
+            positive=positive,
+            audited=route.audited,
+            unaudited=said.positive if route.audited else None,
+        )
 
     def _said(self, route: Route, predicate: Predicate | None) -> tuple[Decided, bool]:
         """What is said of a frame, and whether that is copied from an earlier one."""
@@ -245,32 +226,3 @@ def _packet_scores(
         np.array(keyframe, dtype=np.bool_),
         np.array(reordered, dtype=np.bool_),
     )
-
-
-def open_chunks(routes: Sequence[Route], most: int) -> Iterator[list[Route]]:
-    """The routes that are open now, at most so many at a time."""
-    undecided = [route for route in routes if route.open]
-    for start in range(0, len(undecided), most):
-        yield undecided[start : start + most]
-
-
-def pixels_of(
-    routes: Sequence[Route], size: int | None
-) -> tuple[list[Route], list[NDArray[np.uint8]]]:
-    """The colour images of frames, and the routes they belong to.
-
-    A frame that cannot be decoded takes the last verdict, and is not among them.
-
-    Args:
-        routes: The frames.
-        size: The side of the images, pixels; None for full size.
-    """
-    ready, images = [], []
-    for route in routes:
-        try:
-            images.append(route.frame.pixels.rgb(size, size))
-        except SourceError:
-            route.hold()
-        else:
-            ready.append(route)
-    return ready, images

@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from operators.routing import open_chunks, pixels_of
+from operators.route import chunks, pixels_of
 from records import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from operators.plan import Band
-    from operators.routing import Route
+    from operators.route import Route
     from records import Scorer
 
 
-def score(routes: Sequence[Route], model: Scorer, band: Band, batch: int) -> None:
+def score(routes: Sequence[Route], model: Scorer, batch: int) -> None:
     """Let the specialised model decide what it is sure of; the rest stays open.
 
     Args:
-        routes: Frames of any streams; those that are open are scored, in order.
+        routes: Frames of any streams; those that are open and have a band are scored, in order.
         model: The specialised model.
-        band: Where it is not sure.
         batch: The most frames in one call, each at the model's size.
     """
-    for chunk in open_chunks(routes, batch):
+    asked = [route for route in routes if route.open and route.band is not None]
+    for chunk in chunks(asked, batch):
         ready, images = pixels_of(chunk, model.size)
         if not ready:
             continue
         for route, one in zip(ready, model.score(np.stack(images)).tolist(), strict=True):
-            positive = band.decide(one)
+            assert route.band is not None
+            positive = route.band.decide(one)
             if positive is not None:
                 route.close(Stage.SPECIALISED, one, positive)

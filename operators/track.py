@@ -106,7 +106,8 @@ class Track(KeyedLogic[VerdictBatch, VerdictBatch, TrackState]):
     @override
     def on_item(self, item: VerdictBatch) -> VerdictBatch:
         """Give each box of a batch its track; order and number of boxes stay."""
-        return VerdictBatch(item.stream, tuple(self._track(verdict) for verdict in item.verdicts))
+        tracked = tuple(self._track(verdict) for verdict in item.verdicts)
+        return VerdictBatch(item.stream, tracked, item.reports)
 
     @override
     def snapshot(self) -> TrackState:

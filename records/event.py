@@ -13,7 +13,8 @@ class EventKind(StrEnum):
     """What can befall a stream.
 
     OPENED and RECONNECTED start a run of frames. LOST, UNREADABLE and ENDED end one. CORRUPT,
-    DROPPED and TRUNCATED count what did not become a frame, with the reason.
+    DROPPED and TRUNCATED count what did not become a frame, with the reason. CONTRACT tells that
+    the accuracy contract was broken, or a plan certified or refused.
     """
 
     OPENED = "opened"
@@ -24,6 +25,7 @@ class EventKind(StrEnum):
     TRUNCATED = "truncated"
     UNREADABLE = "unreadable"
     ENDED = "ended"
+    CONTRACT = "contract"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from records.checks import check_count, check_finite, check_name, check_time
 from records.detections import Detections
 from records.errors import RecordError
+
+if TYPE_CHECKING:
+    from records.estimate import Estimate
+    from records.event import StreamEvent
 
 
 class Stage(StrEnum):
@@ -38,6 +43,8 @@ class Verdict:
         positive: Whether the cascade's predicate holds; None for a cascade without one.
         audited: Whether the frame was drawn for the audit: then the reference detector answered,
             whatever the stages before it said.
+        unaudited: What the cascade would have said of an audited frame; None for other frames, and
+            where it had nothing to say. Frames that copy this frame's answer copy this one.
     """
 
     stream: str
@@ -49,6 +56,7 @@ class Verdict:
     copied_from: int | None = None
     positive: bool | None = None
     audited: bool = False
+    unaudited: bool | None = None
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
@@ -59,10 +67,14 @@ class Verdict:
             raise RecordError(f"stage must be a Stage, got {self.stage!r}")
         if not isinstance(self.answer, Detections):
             raise RecordError(f"answer must be Detections, got {type(self.answer).__name__}")
-        if self.positive is not None and not isinstance(self.positive, bool):
-            raise RecordError(f"positive must be true, false or None, got {self.positive!r}")
+        for field in ("positive", "unaudited"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, bool):
+                raise RecordError(f"{field} must be true, false or None, got {value!r}")
         if not isinstance(self.audited, bool):
             raise RecordError(f"audited must be true or false, got {self.audited!r}")
+        if self.unaudited is not None and not self.audited:
+            raise RecordError("unaudited must be None for a frame that was not audited")
         if self.copied_from is not None:
             check_count("copied_from", self.copied_from)
             if self.copied_from >= self.sequence:
@@ -84,7 +96,10 @@ class VerdictBatch:
     Attributes:
         stream: The stream's name.
         verdicts: Consecutive verdicts, in order of sequence.
+        reports: What the cascade has to say besides: estimates of its audit, events of its
+            contract.
     """
 
     stream: str
     verdicts: tuple[Verdict, ...]
+    reports: tuple[Estimate | StreamEvent, ...] = ()

@@ -93,7 +93,7 @@ def test_mutated_bytes_are_refused_or_valid(
 @example(b"\xdf\xff\xff\xff\xff")
 @example(b"\xc6\xff\xff\xff\xff")
 @example(b"\xd6\xff\x00\x00\x00\x00")
-@example(msgpack.packb([1, "alert", {b"\x00": 1, "stream": "a"}]))
+@example(msgpack.packb([2, "alert", {b"\x00": 1, "stream": "a"}]))
 @example(msgpack.packb({1: 2}))
 def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
     try:
@@ -105,7 +105,7 @@ def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
 def test_bytes_are_pinned() -> None:
     # A change of these bytes needs a new SCHEMA_VERSION: logs of earlier releases hold them.
     assert encode(event(count=3, reason="stalled")) == (
-        b"\x93\x01\xa5event\x86\xa6stream\xa4gate\xa7time_ns\xcf\x17\x97\x9c\xfe6*\x00\x00"
+        b"\x93\x02\xa5event\x86\xa6stream\xa4gate\xa7time_ns\xcf\x17\x97\x9c\xfe6*\x00\x00"
         b"\xa4kind\xa6opened\xa5count\x03\xa6reason\xa7stalled\xa6detail\xa0"
     )
     fields = msgpack.unpackb(encode(verdict()))[2]
@@ -137,6 +137,7 @@ def test_json_of_each_kind() -> None:
         "copied_from": None,
         "positive": None,
         "audited": False,
+        "unaudited": None,
     }
     assert to_json(event(kind=EventKind.DROPPED, count=2, reason="stalled")) == head | {
         "record": "event",
@@ -180,16 +181,16 @@ def test_iso_time(time_ns: int, text: str) -> None:
             "a record must be whole msgpack: unpack(b) received extra data.",
         ),
         (b"\x91" * 5000, "a record must be whole msgpack: StackError"),
-        (msgpack.packb([1, "event"]), "a record must be an array of version, kind and fields"),
+        (msgpack.packb([2, "event"]), "a record must be an array of version, kind and fields"),
         (
             msgpack.packb([9, "event", {}]),
-            "a record must have schema version 1, got 9; another release of Sightflow wrote it",
+            "a record must have schema version 2, got 9; another release of Sightflow wrote it",
         ),
         (
-            msgpack.packb([1, "frame", {}]),
+            msgpack.packb([2, "frame", {}]),
             "a record's kind must be one of verdict, alert, event, estimate, reading, got 'frame'",
         ),
-        (msgpack.packb([1, "event", []]), "event must be a map, got list"),
+        (msgpack.packb([2, "event", []]), "event must be a map, got list"),
         (
             repacked(event(), without="reason", colour=1),
             "event must have exactly its fields; missing: reason; unknown: 'colour'",
@@ -198,7 +199,7 @@ def test_iso_time(time_ns: int, text: str) -> None:
             repacked(event(), kind="exploded"),
             (
                 "event.kind must be one of opened, lost, reconnected, corrupt, dropped, truncated, "
-                "unreadable, ended, got 'exploded'"
+                "unreadable, ended, contract, got 'exploded'"
             ),
         ),
         (repacked(event(), count=1.0), "event.count must be a whole number, got float"),

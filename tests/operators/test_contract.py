@@ -16,7 +16,8 @@ import pytest
 
 import operators
 from operators.alerting import AlertOrigin, CountRule, Episodes
-from operators.cascade import Cascade, CascadeSettings, Models
+from operators.audit import AuditSettings
+from operators.cascade import Cascade, CascadeSettings, Models, TrialSettings
 from operators.difference import DifferenceSettings
 from operators.keyed import KeyedLogic
 from operators.plan import Band, Plan
@@ -43,6 +44,14 @@ def _frames() -> list[Any]:
     return [coded(sizes[k : k + 3], LEVELS[k : k + 3], start=k) for k in range(0, len(LEVELS), 3)]
 
 
+AUDIT = AuditSettings(0.9, 0.9, cell_seconds=0.2, false_alarm=0.9)
+
+
+def _never(answers: Any, truth: Any, times_ns: Any) -> None:
+    """A certifier that certifies nothing."""
+    assert all(len(one) == len(truth) == len(times_ns) for one in answers)
+
+
 PLAN = Plan(
     packets=Band(0.0, 0.85),
     stride=2,
@@ -54,6 +63,19 @@ PLAN = Plan(
 def _cascade(resume: Any) -> Cascade:
     models = Models(Brightness(), BrightnessScorer(), SizeScorer())
     return Cascade(CascadeSettings(PLAN, Predicate("person")), models, resume)
+
+
+def _audited(resume: Any) -> Cascade:
+    # The detector sees no person below 60 and the plan sees one above 10: the alarm comes soon.
+    models = Models(Brightness(60), BrightnessScorer(), SizeScorer(), _never)
+    settings = CascadeSettings(
+        Plan(packets=Band(0.05, 0.05)),
+        Predicate("person"),
+        safer=(PLAN,),
+        audit=AUDIT,
+        trial=TrialSettings(0.4),
+    )
+    return Cascade(settings, models, resume)
 
 
 def _verdicts() -> list[Any]:
@@ -74,8 +96,9 @@ class Case:
 
 
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
-CASES: dict[type, Case] = {
+CASES: dict[object, Case] = {
     Cascade: Case(_cascade, _frames, FrameBatch("gate", ())),
+    "audited": Case(_audited, _frames, FrameBatch("gate", ())),
     Track: Case(lambda resume: Track(TrackSettings(), resume), _verdicts, VerdictBatch("gate", ())),
     Episodes: Case(
         lambda resume: Episodes(RULES, AlertOrigin(), resume), _verdicts, VerdictBatch("gate", ())
@@ -94,10 +117,10 @@ def concrete(kind: type[Any]) -> set[type]:
 def test_every_operator_is_under_contract() -> None:
     for module in pkgutil.walk_packages(operators.__path__, "operators."):
         importlib.import_module(module.name)
-    assert concrete(KeyedLogic) == set(CASES)
+    assert concrete(KeyedLogic) == {type(case.make(None)) for case in CASES.values()}
 
 
-@pytest.fixture(params=CASES.values(), ids=lambda case: type(case.make(None)).__name__)
+@pytest.fixture(params=CASES.values(), ids=[str(name) for name in CASES])
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from operators.detect import detect
 from operators.plan import Band
-from operators.routing import Route
+from operators.route import Route
 from operators.score import score
 from records import Stage
 from tests.support.pictures import (
@@ -45,7 +45,9 @@ def test_decided_frames_make_no_call() -> None:
 
 def test_scoring_decides_outside_the_band_and_leaves_the_rest_open() -> None:
     routes = [Route(frame) for frame in coded([1] * 4, [0, 255, 100, undecodable()]).frames]
-    score(routes, BrightnessScorer(), Band(0.2, 0.6), 2)
+    for route in routes:
+        route.band = Band(0.2, 0.6)
+    score(routes, BrightnessScorer(), 2)
     assert [(route.stage, route.positive) for route in routes] == [
         (Stage.SPECIALISED, False), (Stage.SPECIALISED, True), (None, None), (Stage.SKIP, None),
     ]  # fmt: skip

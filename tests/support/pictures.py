@@ -34,17 +34,23 @@ class Flat:
 
 
 class Brightness:
-    """A detector that finds one person, at x = the grey level, unless the picture is black."""
+    """A detector that finds one person, at x = the grey level, unless the picture is dark.
+
+    Args:
+        darkest: The darkest grey level at which it finds one.
+    """
 
     name = "brightness"
     class_names = ("person", "car")
 
-    def __init__(self) -> None:
+    def __init__(self, darkest: int = 1) -> None:
+        self.darkest = darkest
         self.batches: list[int] = []
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         self.batches.append(len(images))
-        return [person_at(int(image[0, 0, 0])) for image in images]
+        levels = [int(image[0, 0, 0]) for image in images]
+        return [person_at(level if level >= self.darkest else 0) for level in levels]
 
 
 def person_at(x: int) -> Detections:

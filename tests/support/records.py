@@ -66,6 +66,7 @@ def detections(draw: st.DrawFn) -> Detections:
 def verdicts(draw: st.DrawFn) -> Verdict:
     sequence = draw(counts)
     copied = st.none() | st.integers(0, sequence - 1) if sequence else st.none()
+    audited = draw(st.booleans())
     return Verdict(
         stream=draw(names),
         sequence=sequence,
@@ -75,7 +76,8 @@ def verdicts(draw: st.DrawFn) -> Verdict:
         answer=draw(detections()),
         copied_from=draw(copied),
         positive=draw(st.sampled_from([None, False, True])),
-        audited=draw(st.booleans()),
+        audited=audited,
+        unaudited=draw(st.sampled_from([None, False, True])) if audited else None,
     )
 
 

@@ -1,0 +1,142 @@
+"""What a cascade is made of: its plans, its question, its contract, and its models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from operators.plan import REFERENCE
+from records import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from operators.audit import AuditSettings
+    from operators.plan import Plan
+    from operators.predicate import Predicate
+    from records import Detector, PacketScorer, Scorer
+
+LARGEST_BATCH = 256
+"""The most frames in one call of a model."""
+
+LONGEST_TRIAL = 7 * 24 * 3600.0
+"""The longest trial, seconds: what it gathers is held in memory, a few bytes a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSettings:
+    """How plans are certified anew after a fall-back to the reference detector alone.
+
+    Attributes:
+        seconds: How long a trial gathers answers, seconds of event time. When it certifies no
+            plan, the next trial begins.
+
+    Raises:
+        RecordError: a setting is out of its range.
+    """
+
+    seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds <= LONGEST_TRIAL:
+            raise RecordError(
+                f"seconds must be above 0 and at most {LONGEST_TRIAL:.0f}, got {self.seconds}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeSettings:
+    """What a cascade asks, and how.
+
+    Attributes:
+        plan: Its stages.
+        predicate: The question of the stages that say yes or no; None where no stage does.
+        batch: The most frames in one call of the reference detector, each at full size.
+        score_batch: The most frames in one call of the specialised model, each at its size.
+        safer: The plans to fall back to, one after the other, when the audit finds the contract
+            broken; after the last comes the reference detector alone.
+        audit: How the contract is watched; None for no contract.
+        trial: How plans are certified anew once the reference detector decides alone; None never.
+
+    Raises:
+        RecordError: a setting is out of its range, or a scoring stage has no predicate.
+    """
+
+    plan: Plan
+    predicate: Predicate | None = None
+    batch: int = 8
+    score_batch: int = 64
+    safer: tuple[Plan, ...] = ()
+    audit: AuditSettings | None = None
+    trial: TrialSettings | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("batch", "score_batch"):
+            if not 1 <= getattr(self, field) <= LARGEST_BATCH:
+                raise RecordError(
+                    f"{field} must be in 1..{LARGEST_BATCH} frames, got {getattr(self, field)}"
+                )
+        scoring = any(plan.packets or plan.specialised for plan in self.plans)
+        if self.predicate is None and scoring:
+            raise RecordError("predicate must be given for a plan with a scoring stage")
+        if self.predicate is None and self.audit is not None:
+            raise RecordError("predicate must be given for an audit")
+        if self.audit is None and (self.safer or self.trial):
+            raise RecordError("audit must be given for plans to fall back to and for trials")
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans from the cheapest to the reference detector alone."""
+        given = (self.plan, *self.safer)
+        return given if given[-1] == REFERENCE else (*given, REFERENCE)
+
+
+class Certifier(Protocol):
+    """Says which plan the contract may rest on."""
+
+    def __call__(
+        self,
+        answers: Sequence[NDArray[np.bool_]],
+        truth: NDArray[np.bool_],
+        times_ns: NDArray[np.int64],
+    ) -> int | None:
+        """The place of the cheapest plan that is proven good; None when none is.
+
+        Args:
+            answers: bool (n,) for each plan, cheapest first: what it would have said.
+            truth: bool (n,), what the reference detector said.
+            times_ns: int64 (n,), event times, nanoseconds.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of a cascade, shared by its streams.
+
+    Attributes:
+        reference: The reference detector.
+        specialised: The specialised model; None for plans without.
+        packets: The packet model; None for plans without.
+        certifier: Judges trials; None for cascades without.
+    """
+
+    reference: Detector
+    specialised: Scorer | None = None
+    packets: PacketScorer | None = None
+    certifier: Certifier | None = None
+
+    def check(self, settings: CascadeSettings) -> None:
+        """Check that every stage of every plan has its model.
+
+        Raises:
+            RecordError: one has not.
+        """
+        for stage in ("packets", "specialised"):
+            wanted = any(getattr(plan, stage) is not None for plan in settings.plans)
+            if wanted and getattr(self, stage) is None:
+                raise RecordError(f"the plan has the stage {stage}, but its model is missing")
+        if settings.trial is not None and self.certifier is None:
+            raise RecordError("the cascade has trials, but their certifier is missing")
