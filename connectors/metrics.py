@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections import Counter as Counts
 from typing import TYPE_CHECKING, Self
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from records import Alert, EventKind, Record, SightflowError, StreamEvent, Verdict
+from records import (
+    Alert,
+    Estimate,
+    EventKind,
+    Record,
+    SightflowError,
+    Stage,
+    StreamEvent,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +40,11 @@ class Metrics:
     ::
 
         sightflow_frames_total{stream,stage}                    frames by the stage that decided
+        sightflow_stage_frames_total{stream,stage}              frames that reached each stage
+        sightflow_frames_audited_total{stream}                  frames that the audit drew
+        sightflow_audit_recall{stream,bound}                    live recall: low, value, high
+        sightflow_audit_precision{stream,bound}                 live precision: low, value, high
+        sightflow_contract_changes_total{stream,reason}         contracts broken, plans certified
         sightflow_frames_dropped_total{stream,reason}           frames that were not looked at
         sightflow_packets_corrupt_total{stream,reason}          packets that became no frame
         sightflow_stream_events_total{stream,kind}              what befell the streams
@@ -49,6 +63,22 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._frames = self._counter("frames", "Frames, by the stage that decided", "stream stage")
+        self._reached = self._counter(
+            "stage_frames", "Frames that reached each stage", "stream stage"
+        )
+        self._audited = self._counter("frames_audited", "Frames that the audit drew", "stream")
+        self._changes = self._counter(
+            "contract_changes", "Contracts broken, plans certified or refused", "stream reason"
+        )
+        self._shares = {
+            name: Gauge(
+                f"sightflow_{name}",
+                f"Live {name}, 0..1",
+                ["stream", "bound"],
+                registry=self.registry,
+            )
+            for name in ("audit_recall", "audit_precision")
+        }
         self._dropped = self._counter(
             "frames_dropped", "Frames that were not looked at", "stream reason"
         )
@@ -75,16 +105,33 @@ class Metrics:
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records of one stream."""
         stages: Counts[str] = Counts()
+        audited = 0
         for record in records:
             match record:
                 case Verdict():
                     stages[record.stage] += 1
+                    audited += record.audited
+                case Estimate():
+                    self._observe_estimate(stream, record)
                 case StreamEvent():
                     self._observe_event(stream, record)
                 case Alert():
                     self._alerts.labels(stream, record.rule, record.state.value).inc()
-        for stage, count in stages.items():
-            self._frames.labels(stream, str(stage)).inc(count)
+        left = stages.total()
+        for stage in Stage:
+            if left:
+                self._reached.labels(stream, str(stage)).inc(left)
+            if stages[stage]:
+                self._frames.labels(stream, str(stage)).inc(stages[stage])
+            left -= stages[stage]
+        if audited:
+            self._audited.labels(stream).inc(audited)
+
+    def _observe_estimate(self, stream: str, estimate: Estimate) -> None:
+        gauge = self._shares.get(estimate.name.replace(" ", "_"))
+        if gauge is not None:
+            for bound in ("low", "value", "high"):
+                gauge.labels(stream, bound).set(getattr(estimate, bound))
 
     def _observe_event(self, stream: str, event: StreamEvent) -> None:
         self._events.labels(stream, event.kind.value).inc()
@@ -93,6 +140,8 @@ class Metrics:
             self._dropped.labels(stream, reason).inc(event.count)
         elif event.kind in _BYTES_LOST:
             self._corrupt.labels(stream, reason).inc(event.count)
+        elif event.kind is EventKind.CONTRACT:
+            self._changes.labels(stream, reason).inc()
 
     def observe_detector(self, model: str, images: int, seconds: float) -> None:
         """Count one call of a detector.

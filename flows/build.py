@@ -2,9 +2,9 @@
 
 ::
 
-    frames ─► events ─────────────────────────────┐
-       └────► cascade ─► track ─┬─► verdicts ─────┼─► records ─► every sink
-                                └─► episodes ─────┘
+    frames ─► events ─────────────────────────────────────────┐
+       └────► cascade ─► track ─┬─► verdicts, audit, contract ─┼─► records ─► every sink
+                                └─► episodes ─────────────────┘
 
 The items between the steps are batches, keyed by stream; the sinks take lists of records.
 """
@@ -22,11 +22,10 @@ from typing_extensions import override
 
 from connectors.video import VideoSettings, VideoSource
 from connectors.video.uri import parse_uri
+from flows.sinks import MEGABYTE
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
-from operators.cascade import CascadeSettings, Models, cascade
-from operators.difference import DifferenceSettings
-from operators.plan import Plan
+from operators.cascade import cascade
 from operators.track import TrackSettings, track
 from records.units import NANOSECONDS
 
@@ -38,8 +37,9 @@ if TYPE_CHECKING:
     from bytewax.operators import KeyedStream
     from bytewax.outputs import Sink
 
+    from flows.cascades import Cascades
     from flows.config import AlertSection, Configuration, StreamSection
-    from records import Alert, Clock, Detector, FrameBatch, Record, VerdictBatch
+    from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
 """What a sink takes: a stream's name and records of that stream."""
@@ -50,7 +50,7 @@ class Parts:
     """What a dataflow is built from, besides its configuration.
 
     Attributes:
-        detector: The reference detector.
+        cascades: The cascades and their models.
         origin: What stands behind the alerts.
         sinks: The sinks, by the name of their step.
         observe: Called with every item that goes to the sinks, in the worker that made it.
@@ -60,7 +60,7 @@ class Parts:
         folder: Where relative paths in the configuration count from.
     """
 
-    detector: Detector
+    cascades: Cascades
     origin: AlertOrigin
     sinks: Mapping[str, Sink[Records]]
     observe: Callable[[Records], None]
@@ -74,19 +74,21 @@ def build(configuration: Configuration, parts: Parts) -> Dataflow:
     """Build the dataflow of a configuration. Nothing runs yet."""
     flow = Dataflow(flow_id(configuration.name))
     source = VideoSource(
-        video_settings(configuration.streams, parts.folder), stop=parts.stop, clock=parts.clock
+        video_settings(configuration.streams, parts.folder, parts.cascades),
+        stop=parts.stop,
+        clock=parts.clock,
     )
     frames = op.inspect(
         "entered", op.input("frames", flow, source), lambda _, item: parts.entered(item[1])
     )
-    models = Models(parts.detector)
-    decided = cascade("cascade", frames, cascade_settings(configuration), models, _shard)
+    made = parts.cascades
+    decided = cascade("cascade", frames, made.settings, made.models, _shard, made.streams)
     if configuration.track is not None:
         settings = TrackSettings(**configuration.track.model_dump())
         decided = track("track", decided, settings)
     outputs = [
         op.filter_map_value("events", frames, _events),
-        op.map_value("verdicts", decided, _verdicts),
+        op.filter_map_value("verdicts", decided, _verdicts),
     ]
     if configuration.alerts:
         rules = [count_rule(alert) for alert in configuration.alerts]
@@ -124,8 +126,8 @@ def _events(batch: FrameBatch) -> list[Record] | None:
     return list(batch.events) or None
 
 
-def _verdicts(batch: VerdictBatch) -> list[Record]:
-    return list(batch.verdicts)
+def _verdicts(batch: VerdictBatch) -> list[Record] | None:
+    return [*batch.verdicts, *batch.reports] or None
 
 
 def _alerts(changes: tuple[Alert, ...]) -> list[Record]:
@@ -146,13 +148,29 @@ def flow_id(name: str) -> str:
     return name.replace(".", "_")
 
 
-def video_settings(streams: Mapping[str, StreamSection], folder: Path) -> dict[str, VideoSettings]:
-    """The video settings of each stream, relative paths counted from `folder`."""
-    return {name: _video(section, folder) for name, section in streams.items()}
+def video_settings(
+    streams: Mapping[str, StreamSection], folder: Path, cascades: Cascades | None = None
+) -> dict[str, VideoSettings]:
+    """The video settings of each stream, relative paths counted from `folder`.
+
+    Args:
+        streams: The streams.
+        folder: Where relative paths count from.
+        cascades: Tell which streams are decoded on demand where the configuration does not.
+    """
+    return {
+        name: _video(section, folder, packets=_begins_with_packets(cascades, name))
+        for name, section in streams.items()
+    }
 
 
-def _video(section: StreamSection, folder: Path) -> VideoSettings:
-    values = section.model_dump(exclude={"uri", "start"})
+def _begins_with_packets(cascades: Cascades | None, stream: str) -> bool:
+    return cascades is not None and any(plan.packets for plan in cascades.plans(stream))
+
+
+def _video(section: StreamSection, folder: Path, *, packets: bool) -> VideoSettings:
+    others = {"uri", "start", "decode", "packet_megabytes", "zone", "masks", "trained"}
+    values = section.model_dump(exclude=others)
     path = parse_uri(section.uri).path
     uri = section.uri if path is None else str(folder / path)
     start_ns = None
@@ -160,18 +178,13 @@ def _video(section: StreamSection, folder: Path) -> VideoSettings:
         # In whole microseconds, since a float of seconds would lose some.
         seconds = int(section.start.timestamp())
         start_ns = seconds * NANOSECONDS + section.start.microsecond * 1000
-    return VideoSettings(uri=uri, start_ns=start_ns, **values)
-
-
-def cascade_settings(configuration: Configuration) -> CascadeSettings:
-    """The cascade's settings."""
-    section = configuration.cascade.difference
-    difference = None
-    if section is not None:
-        values = section.model_dump()
-        values["hold_seconds"] = math.inf if section.hold_seconds is None else section.hold_seconds
-        difference = DifferenceSettings(**values)
-    return CascadeSettings(Plan(difference=difference), batch=configuration.detector.batch)
+    return VideoSettings(
+        uri=uri,
+        start_ns=start_ns,
+        decode=section.decode or ("on_demand" if packets else "ahead"),
+        packet_bytes_in_memory=section.packet_megabytes * MEGABYTE,
+        **values,
+    )
 
 
 def detector_settings(configuration: Configuration, folder: Path) -> DetectorSettings:

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from records import Alert, EventKind, StreamEvent, Verdict
+from operators.stream_cascade import AUDIT_NAMES
+from records import Alert, Estimate, EventKind, Stage, StreamEvent, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records import Detections, Detector, FrameBatch, Record
+
+STAGES = tuple(Stage)
+"""The stages, cheapest first."""
 
 
 @dataclass
@@ -32,6 +36,9 @@ class StreamCounts:
         events: Stream events, by kind.
         alerts: Alerts, by state.
         last: What last went wrong, in a line; empty when nothing did.
+        audited: Frames that the audit sent to the reference detector.
+        audit: The latest estimate of recall and of precision in this epoch, by its name.
+        contract: What became of the accuracy contract, oldest first.
     """
 
     entered: int = 0
@@ -42,6 +49,20 @@ class StreamCounts:
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
     last: str = ""
+    audited: int = 0
+    audit: dict[str, Estimate] = field(default_factory=dict)
+    contract: list[StreamEvent] = field(default_factory=list)
+
+    @property
+    def passed(self) -> dict[str, float]:
+        """Of the frames that reached each stage, the share that it left to the next, 0..1."""
+        left, shares = sum(self.decided.values()), {}
+        for stage in STAGES:
+            decided = self.decided[stage]
+            if decided:
+                shares[str(stage)] = 1 - decided / left
+            left -= decided
+        return shares
 
     @property
     def unreadable(self) -> bool:
@@ -60,6 +81,22 @@ class StreamCounts:
             "events": dict(self.events),
             "alerts": dict(self.alerts),
             "last_fault": self.last,
+            "passed": {stage: round(share, 5) for stage, share in self.passed.items()},
+            "audited": self.audited,
+            "audit": {
+                name: {
+                    "value": round(one.value, 5),
+                    "low": round(one.low, 5),
+                    "high": round(one.high, 5),
+                    "confidence": one.confidence,
+                    "frames": one.reference_calls,
+                }
+                for name, one in self.audit.items()
+            },
+            "contract": [
+                {"time_ns": event.time_ns, "reason": event.reason, "detail": event.detail}
+                for event in self.contract
+            ],
         }
 
 
@@ -86,6 +123,10 @@ class RunCounts:
             for record in records:
                 if isinstance(record, Verdict):
                     counts.decided[str(record.stage)] += 1
+                    counts.audited += record.audited
+                elif isinstance(record, Estimate):
+                    if record.name in AUDIT_NAMES.values():
+                        counts.audit[record.name] = record
                 elif isinstance(record, StreamEvent):
                     _count_event(counts, record)
                 elif isinstance(record, Alert):
@@ -100,6 +141,9 @@ def _count_event(counts: StreamCounts, event: StreamEvent) -> None:
         counts.corrupt[event.reason] += event.count
     elif event.kind is EventKind.TRUNCATED:
         counts.missing += event.count
+    elif event.kind is EventKind.CONTRACT:
+        counts.contract.append(event)
+        counts.audit.clear()  # an epoch's estimates begin anew
     if event.kind in {EventKind.LOST, EventKind.UNREADABLE, EventKind.TRUNCATED}:
         counts.last = event.detail or event.reason
 

@@ -23,6 +23,7 @@ from connectors.log_format import log_errors
 from connectors.log_manifest import MANIFEST_NAME, Manifest, new_run_dir, write_manifest
 from connectors.metrics import Metrics
 from flows.build import Parts, build, detector_settings
+from flows.cascades import load_cascades
 from flows.counts import MeasuredDetector, RunCounts
 from flows.sinks import Sinks
 from flows.summary import RunSummary
@@ -95,10 +96,11 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
     metrics, counts = Metrics(), RunCounts(list(configuration.streams))
     loaded = request.detector or load_detector(detector_settings(configuration, request.folder))
     detector = MeasuredDetector(loaded, partial(metrics.observe_detector, loaded.name))
+    cascades = load_cascades(configuration, request.folder, detector)
     manifest, run_dir = _begin(request)
     sinks = Sinks.make(configuration, request.folder, run_dir, metrics, console=request.console)
     parts = Parts(
-        detector=detector,
+        cascades=cascades,
         origin=AlertOrigin(loaded.name, manifest.configuration_sha256),
         sinks=sinks.steps,
         observe=_observer(counts, metrics, request.watch),

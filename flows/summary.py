@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
     from flows.counts import StreamCounts
 
+TITLES = {
+    Stage.PACKETS: "By packets",
+    Stage.SKIP: "Skipped",
+    Stage.DIFFERENCE: "Copied",
+    Stage.SPECIALISED: "By model",
+    Stage.REFERENCE: "Detected",
+}
+"""What a table calls the frames that each stage decided."""
+
+ALWAYS_SHOWN = {Stage.DIFFERENCE, Stage.REFERENCE}
+"""The stages with a column even where they decided nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
@@ -95,20 +107,34 @@ def summary_table(summary: RunSummary) -> Table:
     """One row a stream: what became of its frames."""
     table = Table(title=f"{escape(summary.name)}: what became of the frames", title_justify="left")
     table.add_column("Stream", overflow="fold")
-    for title in ("Frames", "Copied", "Detected", "Dropped", "Corrupt", "Missing", "Alerts"):
+    shown = [stage for stage in Stage if stage in ALWAYS_SHOWN or summary.decided.get(stage)]
+    titles = [TITLES[stage] for stage in shown]
+    for title in ("Frames", *titles, "Dropped", "Corrupt", "Missing", "Alerts"):
         table.add_column(title, justify="right")
     for name, counts in summary.streams.items():
         table.add_row(
             escape(name),
             str(counts.entered),
-            str(counts.decided[Stage.DIFFERENCE]),
-            str(counts.decided[Stage.REFERENCE]),
+            *(str(counts.decided[stage]) for stage in shown),
             str(sum(counts.dropped.values())),
             str(sum(counts.corrupt.values())),
             str(counts.missing),
             str(counts.alerts["opened"]),
         )
     return table
+
+
+def _accuracy(name: str, counts: StreamCounts) -> list[str]:
+    """What the audit knows of a stream's answers, and what became of its contract."""
+    told = []
+    if counts.audited:
+        shares = ", ".join(
+            f"{one.name.removeprefix('audit ')} {one.value:.1%} "
+            f"({one.low:.1%} to {one.high:.1%} at {one.confidence:.0%})"
+            for one in counts.audit.values()
+        )
+        told.append(f"{name}: {counts.audited} frames audited; {shares or 'a new epoch has begun'}")
+    return [*told, *(f"{name}: {one.reason}: {one.detail}" for one in counts.contract)]
 
 
 def _losses(name: str, counts: StreamCounts) -> list[str]:
@@ -136,6 +162,9 @@ def summary_lines(summary: RunSummary) -> list[str]:
     lines += [
         f"[red]not delivered: {count} ({escape(reason)})[/red]"
         for reason, count in sorted(summary.undelivered.items())
+    ]
+    lines += [
+        escape(line) for name, counts in summary.streams.items() for line in _accuracy(name, counts)
     ]
     lines += [
         f"[yellow]{escape(line)}[/yellow]"

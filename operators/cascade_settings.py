@@ -60,6 +60,7 @@ class CascadeSettings:
             broken; after the last comes the reference detector alone.
         audit: How the contract is watched; None for no contract.
         trial: How plans are certified anew once the reference detector decides alone; None never.
+        begin: The place in `plans` of the plan to begin with.
 
     Raises:
         RecordError: a setting is out of its range, or a scoring stage has no predicate.
@@ -72,6 +73,7 @@ class CascadeSettings:
     safer: tuple[Plan, ...] = ()
     audit: AuditSettings | None = None
     trial: TrialSettings | None = None
+    begin: int = 0
 
     def __post_init__(self) -> None:
         for field in ("batch", "score_batch"):
@@ -84,6 +86,8 @@ class CascadeSettings:
             raise RecordError("predicate must be given for a plan with a scoring stage")
         if self.predicate is None and self.audit is not None:
             raise RecordError("predicate must be given for an audit")
+        if not 0 <= self.begin < len(self.plans):
+            raise RecordError(f"begin must be in 0..{len(self.plans) - 1}, got {self.begin}")
         if self.audit is None and (self.safer or self.trial):
             raise RecordError("audit must be given for plans to fall back to and for trials")
 

@@ -25,6 +25,8 @@ from records import RecordError
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from records import Frame
@@ -107,8 +109,30 @@ class DifferenceSettings:
             raise RecordError(f"weights must be {want} with blocks, got {len(self.weights)}")
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain JSON values; `DifferenceSettings(**value)` reads them."""
-        return {**asdict(self), "hold_seconds": min(self.hold_seconds, 1e9)}
+        """The settings as plain JSON values; JSON knows no infinity, so it is null there."""
+        hold = None if math.isinf(self.hold_seconds) else self.hold_seconds
+        return {**asdict(self), "hold_seconds": hold}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> DifferenceSettings:
+        """The settings of `to_json`'s values.
+
+        Raises:
+            KeyError, RecordError, TypeError, ValueError: they are no settings.
+
+        >>> settings = DifferenceSettings(hold_seconds=math.inf, masks=(((0, 0), (1, 0), (0, 1)),))
+        >>> DifferenceSettings.from_json(settings.to_json()) == settings
+        True
+        """
+        hold = value["hold_seconds"]
+        return cls(
+            **{
+                **value,
+                "hold_seconds": math.inf if hold is None else hold,
+                "weights": tuple(value["weights"]),
+                "masks": tuple(tuple((x, y) for x, y in mask) for mask in value["masks"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Plan:
             return cls(
                 packets=None if packets is None else Band(*packets),
                 stride=value["stride"],
-                difference=None if difference is None else DifferenceSettings(**difference),
+                difference=None if difference is None else DifferenceSettings.from_json(difference),
                 specialised=None if specialised is None else Band(*specialised),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -6,8 +6,8 @@ no zone. An object is in the zone when the middle of its lower edge is, where it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from records import RecordError
 from records.checks import check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from records import Detections
 
 FEWEST_CORNERS = 3
@@ -80,6 +82,26 @@ class Predicate:
     def holds(self, answer: Detections) -> bool:
         """Whether the answer is yes."""
         return self.count(answer) >= self.at_least
+
+    def to_json(self) -> dict[str, Any]:
+        """The predicate as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Predicate:
+        """The predicate of `to_json`'s values.
+
+        Raises:
+            RecordError: they are no predicate.
+
+        >>> Predicate.from_json(Predicate("car", 2).to_json())
+        Predicate(class_name='car', at_least=2, zone=(), score_at_least=0.0)
+        """
+        try:
+            zone = tuple((float(x), float(y)) for x, y in value["zone"])
+            return cls(**{**value, "zone": zone})
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"no predicate: {error}") from error
 
     def __str__(self) -> str:
         where = " in the zone" if self.zone else ""

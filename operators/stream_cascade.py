@@ -71,7 +71,7 @@ class StreamCascade:
         self._stream = stream
         self.settings = settings
         self.models = models
-        state = resume or CascadeState(StreamState())
+        state = resume or CascadeState(StreamState(), place=settings.begin)
         self._state = state
         self._router = StreamRouter(stream, self._plan, models.packets, state.router)
         self._audit = Audit(settings.audit, stream, state.audit) if settings.audit else None
@@ -85,6 +85,12 @@ class StreamCascade:
     @property
     def _last_place(self) -> int:
         return len(self.settings.plans) - 1
+
+    @property
+    def _tries(self) -> bool:
+        """Whether plans are to be certified now: the reference detector decides alone."""
+        at_last = self._state.place == self._last_place > 0
+        return at_last and self.settings.trial is not None
 
     def snapshot(self) -> CascadeState:
         """The state to go on from; never changed afterwards."""
@@ -188,6 +194,8 @@ class StreamCascade:
             waited = time_ns - self._trial.begun_ns
             if waited >= self.settings.trial.seconds * NANOSECONDS:
                 self._judge(self._trial, time_ns)
+        elif self._tries:
+            self._trial = self._new_trial(time_ns)
 
     def _fall_back(self, audit: Audit, side: Side, time_ns: int) -> None:
         share, before = audit.share(side), self._plan
@@ -219,9 +227,7 @@ class StreamCascade:
             kept = replace(kept, before=old.before)
         self._router = StreamRouter(self._stream, self._plan, self.models.packets, kept)
         self._audit.reset(epoch)
-        self._trial = None
-        if place == self._last_place and self.settings.trial is not None:
-            self._trial = self._new_trial(time_ns)
+        self._trial = self._new_trial(time_ns) if self._tries else None
 
     def _new_trial(self, begun_ns: int, resume: TrialState | None = None) -> Trial:
         plans = self.settings.plans[: self._last_place]

@@ -1,13 +1,17 @@
 """Configurations: one strict YAML file a flow, every fault told at once."""
 
+from flows.config.cascade_section import (
+    CascadeSection,
+    ContractSection,
+    DifferenceSection,
+    PredicateSection,
+)
 from flows.config.load import load, parse
 from flows.config.model import (
     AlertSection,
-    CascadeSection,
     Configuration,
     ConsoleSection,
     DetectorSection,
-    DifferenceSection,
     EventLogSection,
     JsonLinesSection,
     MetricsSection,
@@ -23,11 +27,13 @@ __all__ = [
     "CascadeSection",
     "Configuration",
     "ConsoleSection",
+    "ContractSection",
     "DetectorSection",
     "DifferenceSection",
     "EventLogSection",
     "JsonLinesSection",
     "MetricsSection",
+    "PredicateSection",
     "SinksSection",
     "StreamSection",
     "TrackSection",

@@ -17,6 +17,7 @@ from connectors.webhook_settings import (
     SECRET_PREFIX,
     is_secret,
 )
+from flows.config.check_cascade import check_cascade
 from flows.config.document import REFERENCE
 from flows.config.faults import show
 from flows.config.model import StreamSection
@@ -42,6 +43,8 @@ def cross_check(document: Document, folder: Path) -> None:
     for name, stream in _mapping(value.get("streams")).items():
         _check_stream(document, ("streams", name), _mapping(stream), folder)
     _check_detector(document, _mapping(value.get("detector")), folder)
+    _check_predicate(document, value)
+    check_cascade(document, value, folder)
     _check_alerts(document, value)
     sinks = _mapping(value.get("sinks"))
     _check_outputs(document, sinks, folder)
@@ -121,6 +124,26 @@ def _check_detector(document: Document, detector: dict[str, Any], folder: Path) 
         _check_class(document, ("detector", "classes", place), name, model)
 
 
+def _check_predicate(document: Document, value: dict[str, Any]) -> None:
+    predicate = _mapping(_mapping(value.get("cascade")).get("predicate"))
+    counted = predicate.get("class")
+    if isinstance(counted, str):
+        path: KeyPath = ("cascade", "predicate", "class")
+        _check_counted(document, path, counted, _mapping(value.get("detector")))
+
+
+def _check_counted(
+    document: Document, path: KeyPath, counted: str, detector: dict[str, Any]
+) -> None:
+    """Check that the detector knows a class and keeps it."""
+    kept = [name for _, name in _texts(detector.get("classes"))]
+    if kept and counted not in kept:
+        remedy = f"Add it to detector.classes, or use one of {', '.join(kept)}."
+        document.fault(path, repr(counted), "is not kept by the detector", remedy)
+    elif isinstance(model := detector.get("model", "auto"), str):
+        _check_class(document, path, counted, model)
+
+
 def _check_class(document: Document, path: KeyPath, name: str, model: str) -> None:
     try:
         vocabulary = class_names_of(model)
@@ -133,8 +156,6 @@ def _check_class(document: Document, path: KeyPath, name: str, model: str) -> No
 
 def _check_alerts(document: Document, value: dict[str, Any]) -> None:
     detector = _mapping(value.get("detector"))
-    model = detector.get("model", "auto")
-    kept = [name for _, name in _texts(detector.get("classes"))]
     streams = _mapping(value.get("streams"))
     alerts = [_mapping(alert) for alert in _list(value.get("alerts"))]
     names = Counter(alert.get("name") for alert in alerts if isinstance(alert.get("name"), str))
@@ -145,11 +166,8 @@ def _check_alerts(document: Document, value: dict[str, Any]) -> None:
             document.fault(
                 (*path, "name"), repr(name), "names two rules", "Give each rule its own name."
             )
-        if isinstance(counted, str) and kept and counted not in kept:
-            remedy = f"Add it to detector.classes, or use one of {', '.join(kept)}."
-            document.fault((*path, "class"), repr(counted), "is not kept by the detector", remedy)
-        elif isinstance(counted, str) and isinstance(model, str):
-            _check_class(document, (*path, "class"), counted, model)
+        if isinstance(counted, str):
+            _check_counted(document, (*path, "class"), counted, detector)
         for inner, stream in _texts(alert.get("streams")):
             if stream not in streams:
                 remedy = f"Use one of {', '.join(streams) or 'those under streams'}."
@@ -164,25 +182,37 @@ def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> N
         path = _mapping(lines).get("path")
         if isinstance(path, str) and path != "-":
             key: KeyPath = ("sinks", "json_lines", place, "path")
-            if (folder / path).is_dir():
+            if _is_folder(folder / path):
                 document.fault(key, repr(path), "is a folder", "Name a file.")
             else:
                 _check_folder(document, key, path, (folder / path).parent)
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False  # what is no usable path is told of by `_check_folder`
+
+
 def _check_folder(document: Document, path: KeyPath, text: str, wanted: Path) -> None:
     """Check that `wanted` is, or can be made, a folder to write in."""
-    problem = "is no usable path"
-    if "\0" not in text:
-        existing = wanted
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        if existing.is_dir() and os.access(existing, os.W_OK):
-            return
-        problem = "cannot be written to"
-        if not existing.is_dir():
-            problem = f"cannot be made, since {existing} is no folder"
-    document.fault(path, show(document, path, text), problem, "Name a folder you may write in.")
+    try:
+        problem = _unwritable(wanted)
+    except (OSError, ValueError):
+        problem = "is no usable path"
+    if problem:
+        document.fault(path, show(document, path, text), problem, "Name a folder you may write in.")
+
+
+def _unwritable(wanted: Path) -> str:
+    """Why `wanted` neither is nor can be made a folder to write in; empty when it can."""
+    existing = wanted
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        return f"cannot be made, since {existing} is no folder"
+    return "" if os.access(existing, os.W_OK) else "cannot be written to"
 
 
 def _check_webhook(document: Document, path: KeyPath, webhook: dict[str, Any]) -> None:

@@ -8,63 +8,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr
 
+from flows.config.cascade_section import CascadeSection
+from flows.config.section import (
+    Count,
+    Mask,
+    Name,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    Share,
+    StartTime,
+    Text,
+    Zone,
+)
 from operators.cascade import LARGEST_BATCH
-from operators.difference import MOST_PIXELS_A_SIDE
-from operators.images import LARGEST_ERROR
-from records import RecordError
-from records.checks import LONGEST_NAME, check_name
 
 RecordKind = Literal["verdict", "alert", "event", "estimate", "reading"]
 """The kinds of record that a sink may be asked for."""
-
-
-def _name(value: str) -> str:
-    try:
-        check_name("name", value)
-    except RecordError:
-        raise PydanticCustomError(
-            "bad_name",
-            "not a usable name",
-            {"remedy": f"Use 1 to {LONGEST_NAME} printable characters without ':'."},
-        ) from None
-    return value
-
-
-def _no_number(value: object) -> object:
-    if isinstance(value, int | float):
-        raise PydanticCustomError(
-            "bad_time",
-            "must be a time",
-            {"remedy": "Write it with its zone: 2026-05-01T08:00:00Z."},
-        )
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-StartTime = Annotated[AwareDatetime, BeforeValidator(_no_number), Field(strict=False)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-
-
-class Section(BaseModel):
-    """A part of a configuration: no unknown key, no silent conversion, no change afterwards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=False)
 
 
 class StreamSection(Section):
@@ -107,6 +69,27 @@ class StreamSection(Section):
     decode_threads: int = Field(
         0, ge=0, le=64, description="Threads of the decoder; 0 = its own choice."
     )
+    decode: Literal["ahead", "on_demand"] | None = Field(
+        None,
+        description="Decode every frame ahead, or only when a stage asks for its pixels. By "
+        "default on demand where a plan begins with the packets' sizes.",
+    )
+    packet_megabytes: Count = Field(
+        64, le=16_384, description="With on_demand: memory for packets that may yet be decoded, MB."
+    )
+    zone: Zone | None = Field(
+        None,
+        description="Corners [x, y] in pixels: objects count for the predicate only where they "
+        "stand in it. null = everywhere.",
+    )
+    masks: list[Mask] = Field(
+        [],
+        description="Polygons that the difference detector leaves out: corners [x, y] in shares of "
+        "the frame, 0..1.",
+    )
+    trained: Text | None = Field(
+        None, description="A trained cascade for this stream alone; see cascade.trained."
+    )
 
 
 class DetectorSection(Section):
@@ -128,33 +111,6 @@ class DetectorSection(Section):
     batch: Count = Field(8, le=LARGEST_BATCH, description="The most frames in one call.")
     threads: int = Field(
         0, ge=0, le=256, description="CPU threads of the model; 0 = its own choice."
-    )
-
-
-class DifferenceSection(Section):
-    """The difference detector."""
-
-    threshold: float = Field(
-        5.0,
-        ge=0,
-        le=LARGEST_ERROR,
-        allow_inf_nan=False,
-        description="Ask the next stage when the mean squared error is above this, squared grey "
-        "levels.",
-    )
-    width: Count = Field(96, le=MOST_PIXELS_A_SIDE, description="Width compared, pixels.")
-    height: Count = Field(72, le=MOST_PIXELS_A_SIDE, description="Height compared, pixels.")
-    hold_seconds: PositiveSeconds | None = Field(
-        5.0, description="Ask at the latest after this long, seconds; null = never."
-    )
-
-
-class CascadeSection(Section):
-    """Which stages stand before the reference detector."""
-
-    difference: DifferenceSection | None = Field(
-        default_factory=DifferenceSection,
-        description="The difference detector; null = none.",
     )
 
 

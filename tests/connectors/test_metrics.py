@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from threading import Thread
 
 import httpx
@@ -30,7 +31,11 @@ def test_records_are_counted() -> None:
         ],
     )
     metrics.observe("ecg", [reading(), verdict("ecg")])
+    reached = 'sightflow_stage_frames_total{stage="%s",stream="%s"}'
     assert metrics.snapshot() == {
+        **{reached % (stage, "gate"): 3 for stage in ("packets", "skip", "difference")},
+        **{reached % (stage, "gate"): 1 for stage in ("specialised", "reference")},
+        **{reached % (stage, "ecg"): 1 for stage in Stage},
         'sightflow_frames_total{stage="reference",stream="gate"}': 1,
         'sightflow_frames_total{stage="difference",stream="gate"}': 2,
         'sightflow_frames_total{stage="reference",stream="ecg"}': 1,
@@ -44,6 +49,21 @@ def test_records_are_counted() -> None:
         'sightflow_alerts_total{rule="crowd",state="opened",stream="gate"}': 1,
         'sightflow_alerts_total{rule="crowd",state="closed",stream="gate"}': 1,
     }
+
+
+def test_the_audit_and_the_contract_are_shown() -> None:
+    metrics = Metrics()
+    metrics.observe("gate", [
+        replace(verdict(), audited=True, positive=True, unaudited=False),
+        replace(estimate(), name="audit recall", value=0.5, low=0.25, high=0.75),
+        event(kind=EventKind.CONTRACT, reason="recall_broken"),
+    ])  # fmt: skip
+    got = metrics.snapshot()
+    assert got['sightflow_frames_audited_total{stream="gate"}'] == 1
+    shown = {bound: got[f'sightflow_audit_recall{{bound="{bound}",stream="gate"}}']
+             for bound in ("low", "value", "high")}  # fmt: skip
+    assert shown == {"low": 0.25, "value": 0.5, "high": 0.75}
+    assert got['sightflow_contract_changes_total{reason="recall_broken",stream="gate"}'] == 1
 
 
 def test_detector_calls_are_counted_and_timed() -> None:
@@ -87,7 +107,7 @@ def test_threads_lose_no_count() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert metrics.snapshot() == {'sightflow_frames_total{stage="reference",stream="gate"}': 2000}
+    assert metrics.snapshot()['sightflow_frames_total{stage="reference",stream="gate"}'] == 2000
 
 
 def test_metrics_are_served_until_closed() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from flows.counts import MeasuredDetector, RunCounts
-from records import Detections, EventKind, Stage, StreamEvent, Verdict
+from records import Detections, Estimate, EventKind, Stage, StreamEvent, Verdict
 from tests.support.pictures import Brightness, Flat, frames, person_at
 
 
@@ -25,8 +27,39 @@ def test_what_becomes_of_frames_is_counted() -> None:
         "events": {"dropped": 1, "corrupt": 1, "truncated": 1},
         "alerts": {},
         "last_fault": "declared 8 frames, held 3",
+        "passed": {"reference": 0.0},
+        "audited": 0,
+        "audit": {},
+        "contract": [],
     }
     assert not counts.streams["gate"].unreadable
+
+
+def test_the_audit_and_the_contract_are_kept() -> None:
+    counts = RunCounts(["gate"])
+    nothing = Detections.empty()
+    counts.observe("gate", [
+        Verdict("gate", 0, 0, Stage.SPECIALISED, 0.1, nothing, positive=False),
+        Verdict("gate", 1, 1, Stage.DIFFERENCE, 0.0, nothing, 0, positive=False),
+        Verdict("gate", 2, 2, Stage.REFERENCE, 0.0, nothing,
+                positive=False, audited=True, unaudited=True),
+        Verdict("gate", 3, 3, Stage.SPECIALISED, 0.1, nothing, positive=False),
+        Estimate("gate", "audit precision", 0, 3, 0.0, 0.0, 0.9, 0.95, 1, 3, revision=1),
+        Estimate("gate", "average", 0, 3, 0.0, 0.0, 0.9, 0.95, 1, 3),
+    ])  # fmt: skip
+    got = counts.streams["gate"]
+    assert got.passed == {
+        "difference": pytest.approx(3 / 4), "specialised": pytest.approx(1 / 3), "reference": 0,
+    }  # fmt: skip
+    assert (got.audited, set(got.audit)) == (1, {"audit precision"})
+    assert got.to_json()["audit"]["audit precision"] == {
+        "value": 0.0, "low": 0.0, "high": 0.9, "confidence": 0.95, "frames": 1,
+    }  # fmt: skip
+    counts.observe("gate", [event(EventKind.CONTRACT, 0, "precision_broken", "to reference")])
+    assert got.to_json()["contract"] == [
+        {"time_ns": 0, "reason": "precision_broken", "detail": "to reference"}
+    ]
+    assert got.audit == {}
 
 
 def test_a_stream_is_unreadable_when_it_gave_nothing_because_it_failed() -> None:

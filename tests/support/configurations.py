@@ -28,6 +28,10 @@ streams:
     drop: newest
     frames_at_most: 100
     decode_threads: 1
+    decode: on_demand
+    packet_megabytes: 32
+    zone: [[0, 0], [320, 0], [160.5, 180]]
+    masks: [[[0, 0], [0.5, 0], [0, 0.25]]]
   till:
     uri: rtsp://camera.example:554/main
     stall_seconds: 6
@@ -46,6 +50,18 @@ cascade:
     width: 64
     height: 48
     hold_seconds: null
+    against: earlier
+    earlier_seconds: 2
+    blocks: 10
+    exposure: true
+  stride: 2
+  predicate: {class: person, at_least: 2, score_at_least: 0.5}
+  contract:
+    recall: 0.95
+    precision: 0.9
+    audit_seconds: 5
+    start: tuned
+    trial_seconds: null
 track:
   start_score: 0.6
   lost_seconds: 3

@@ -76,20 +76,20 @@ def test_all_faults_are_told_at_once_with_line_key_value_and_remedy(folder: Path
         "(got 4). Raise frames_in_memory or lower batch_frames.",
         "a.yaml:10: streams.gate.drop: must be 'oldest' or 'newest' (got 'middle'). "
         "Use one of these.",
-        "a.yaml:20: detector.score_atleast: is no key of this section (got 0.25). "
+        "a.yaml:24: detector.score_atleast: is no key of this section (got 0.25). "
         "Did you mean 'score_at_least'? Keys that may stand here: batch, classes, device, model, "
         "overlap_at_most, score_at_least, threads, weights.",
-        "a.yaml:28: cascade.difference.width: must be a whole number (got 'wide'). "
+        "a.yaml:32: cascade.difference.width: must be a whole number (got 'wide'). "
         "Write a whole number, without quotes.",
-        "a.yaml:36: alerts[0].at_least: is missing. Add it: The count that opens an episode.",
-        "a.yaml:37: alerts[0].class: is not kept by the detector (got 'persn'). "
+        "a.yaml:52: alerts[0].at_least: is missing. Add it: The count that opens an episode.",
+        "a.yaml:53: alerts[0].class: is not kept by the detector (got 'persn'). "
         "Add it to detector.classes, or use one of person, car.",
-        "a.yaml:39: alerts[0].streams[0]: is no stream (got 'gatee'). Use one of gate, till.",
-        "a.yaml:50: sinks.webhooks[0].url: is no address (got 'ftp://example.com/hook'). "
+        "a.yaml:55: alerts[0].streams[0]: is no stream (got 'gatee'). Use one of gate, till.",
+        "a.yaml:66: sinks.webhooks[0].url: is no address (got 'ftp://example.com/hook'). "
         "A URL must begin with http:// or https://.",
-        "a.yaml:51: sinks.webhooks[0].secrets[0]: must not stand in the file "
+        "a.yaml:67: sinks.webhooks[0].secrets[0]: must not stand in the file "
         "(got a secret that is not shown). Keep it in the environment and write ${NAME} here.",
-        "a.yaml:54: metrics.port: must be at most 65535 (got 99999). The port; 0 = any free one.",
+        "a.yaml:70: metrics.port: must be at most 65535 (got 99999). The port; 0 = any free one.",
     ]
 
 
@@ -112,14 +112,14 @@ def test_references(folder: Path) -> None:
     text = WHOLE.replace("name: street", "name: $${x}${EMPTY}y")
     assert config.parse(text, "a.yaml", folder, ENVIRONMENT).name == "${x}y"
     assert faults(WHOLE, folder, {"HOOK_SECRET": SECRET}) == [
-        "a.yaml:27: cascade.difference.threshold: the environment variable THRESHOLD is not set "
+        "a.yaml:31: cascade.difference.threshold: the environment variable THRESHOLD is not set "
         "(got ${THRESHOLD}). Set it: export THRESHOLD=…"
     ]
     assert faults(WHOLE.replace("name: street", "name: ${1x}"), folder) == [
         "a.yaml:2: name: holds a malformed reference (got ${1x}). Write ${NAME}, or $${ for a ${."
     ]
     assert faults(WHOLE, folder, {**ENVIRONMENT, "HOOK_SECRET": "hunter2"}) == [
-        "a.yaml:52: sinks.webhooks[0].secrets[0]: stands for no signing secret "
+        "a.yaml:68: sinks.webhooks[0].secrets[0]: stands for no signing secret "
         "(got ${HOOK_SECRET}). It must be whsec_ and then base64 of 24 to 64 bytes."
     ]
 
@@ -135,11 +135,11 @@ def test_unknown_classes_and_detectors_are_told(folder: Path) -> None:
     got = faults(WHOLE.replace("classes: [person, car]", "classes: [person, ghost]"), folder)
     assert len(got) == 1
     assert got[0].startswith(
-        "a.yaml:22: detector.classes[1]: is no class of the detector (got 'ghost'). "
+        "a.yaml:26: detector.classes[1]: is no class of the detector (got 'ghost'). "
         "yolox_nano knows: airplane, apple,"
     )
     got = faults(WHOLE.replace("model: yolox_nano", "model: yolo99"), folder)
-    assert [line.split(" (got")[0] for line in got] == ["a.yaml:18: detector.model: is no detector"]
+    assert [line.split(" (got")[0] for line in got] == ["a.yaml:22: detector.model: is no detector"]
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,54 @@ def test_hundreds_of_broken_configurations_are_told_and_never_crash(folder: Path
                 assert fault.line >= 0
                 assert SECRET not in str(fault)
     assert told > 400
+
+
+def test_the_cascade_and_its_streams_must_agree(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    (folder / "bad" / "cascade.json").write_text('{"format": 9}', encoding="utf-8")
+    text = """\
+version: 1
+name: n
+streams:
+  gate: {uri: clip.mp4, zone: [[0, 0], [1, 0], [1, 1]], masks: [[[0, 0], [2, 0], [1, 1]]]}
+  till: {uri: clip.mp4, trained: gone}
+cascade:
+  trained: bad
+  stride: 2
+  contract: {recall: 1.0, precision: 0.9}
+"""
+    bad, gone = folder / "bad" / "cascade.json", folder / "gone" / "cascade.json"
+    remedy = "Name a folder that 'sightflow evaluate cascade --save' wrote."
+    assert faults(text, folder) == [
+        "a.yaml:4: streams.gate.masks[0][1][0]: must be at most 1 (got 2). "
+        "'sightflow schema' says what may stand.",
+        "a.yaml:4: streams.gate.zone: contradicts the trained cascade. "
+        "Remove it; the zone is part of the question that was trained.",
+        f"a.yaml:5: streams.till.trained: cannot be used: {gone} cannot be read: "
+        f"No such file or directory (got 'gone'). {remedy}",
+        f"a.yaml:7: cascade.trained: cannot be used: {bad} must have format 1; "
+        f"another release of Sightflow wrote it (got 'bad'). {remedy}",
+        "a.yaml:8: cascade.stride: contradicts cascade.trained, which holds it. "
+        "Remove it, or remove trained.",
+        "a.yaml:9: cascade.contract.recall: must be below 1 (got 1.0). "
+        "Least share of the yes frames that are reported, 0..1.",
+    ]
+
+
+def test_what_needs_a_question_says_so(folder: Path) -> None:
+    text = """\
+version: 1
+name: n
+streams:
+  gate: {uri: clip.mp4, zone: [[0, 0], [1, 0], [1, 1]]}
+cascade:
+  difference: {against: background}
+  contract: {recall: 0.9, precision: 0.9}
+"""
+    remedy = "Add cascade.predicate or cascade.trained."
+    assert faults(text, folder) == [
+        "a.yaml:4: streams.gate.zone: needs a question. Add cascade.predicate.",
+        "a.yaml:6: cascade.difference.against: needs a question, whose no tells which frames are "
+        f"empty (got 'background'). {remedy}",
+        f"a.yaml:7: cascade.contract: needs a question. {remedy}",
+    ]
