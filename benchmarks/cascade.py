@@ -24,10 +24,10 @@ import matplotlib as mpl
 
 from benchmarks.hardware import hardware
 from connectors.video import VideoSettings
-from flows.evaluate.cascade import CascadeStudy, tune
 from flows.evaluate.driving import Stretch, drive
 from flows.evaluate.optimise import Quality, Targets, optimise
 from flows.evaluate.recording import record
+from flows.evaluate.tuning import CascadeStudy, tune
 from flows.probe import count_frames
 from models.detectors import DetectorSettings, load_detector
 from operators.plan import Plan

@@ -37,9 +37,9 @@ from typing_extensions import override
 
 from benchmarks.hardware import hardware
 from connectors.video import VideoSettings, VideoSource
-from flows.evaluate.cascade import CascadeStudy, tune
 from flows.evaluate.driving import settings_for
 from flows.evaluate.optimise import Targets
+from flows.evaluate.tuning import CascadeStudy, tune
 from flows.probe import count_frames
 from models.detectors import DetectorSettings, load_detector
 from operators.cascade import CascadeSettings, cascade
@@ -47,7 +47,7 @@ from operators.difference import DifferenceSettings
 from operators.predicate import Predicate
 
 if TYPE_CHECKING:
-    from flows.evaluate.cascade import Tuned
+    from flows.evaluate.tuning import Tuned
     from operators.plan import Plan
     from records import VerdictBatch
 

@@ -39,6 +39,9 @@ LONGEST_BLOCK = 2.0
 """A block ends at this many times its shortest length even within an event. Bounds need a largest
 block that is known before the data, and grow wider with it."""
 
+MOST_BLOCKS = 2**14
+"""The most blocks that `blocks_needed` thinks of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -215,6 +218,37 @@ def accuracy_bounds(
         ratio_lower(right, blocks.count(truth), blocks.largest, confidence, seed),
         ratio_lower(right, blocks.count(answers), blocks.largest, confidence, seed),
     )
+
+
+def blocks_needed(truth: NDArray[np.bool_], blocks: Blocks, contract: Contract) -> int | None:
+    """How many blocks like these a plan without any error would need to be certified.
+
+    What it errs needs more. None when MOST_BLOCKS would not do, or nothing is ever true.
+
+    Args:
+        truth: bool (n,), the reference's answers.
+        blocks: Of these n frames.
+        contract: What is to be proven.
+    """
+    positives = blocks.count(truth)
+    if not positives.any():
+        return None
+
+    def enough(count: int) -> bool:
+        many = np.resize(positives, count)
+        low = ratio_lower(many, many, blocks.largest, contract.confidence)
+        return low >= max(contract.target_recall, contract.target_precision)
+
+    most = 1
+    while not enough(most):
+        most *= 2
+        if most > MOST_BLOCKS:
+            return None
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if enough(middle) else (middle, most)
+    return most
 
 
 def _check_stream(truth: NDArray[np.bool_], times_ns: NDArray[np.int64], seconds: float) -> None:

@@ -111,7 +111,9 @@ class DifferenceSettings:
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON values; JSON knows no infinity, so it is null there."""
         hold = None if math.isinf(self.hold_seconds) else self.hold_seconds
-        return {**asdict(self), "hold_seconds": hold}
+        masks = [[[x, y] for x, y in mask] for mask in self.masks]
+        own = {"hold_seconds": hold, "weights": list(self.weights), "masks": masks}
+        return {**asdict(self), **own}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DifferenceSettings:

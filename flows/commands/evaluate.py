@@ -11,13 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from connectors.video import VideoSettings
-from flows.evaluate.cascade import CascadeStudy, evaluate_cascade
+from flows.evaluate.cascade import evaluate_cascade, trained_cascade
 from flows.evaluate.contract import ContractStudySettings, contract_study
 from flows.evaluate.fitting import FitSettings
 from flows.evaluate.optimise import Targets
+from flows.evaluate.tuning import CascadeStudy
 from flows.output import JsonOption, console, error_console, print_json
 from flows.probe import count_frames
 from flows.progress import download_progress, step_progress
+from flows.trained import save_trained
 from models.detectors import DetectorSettings, load_detector
 from models.packet_training import PacketSettings
 from models.training import TrainSettings
@@ -46,10 +48,10 @@ def cascade(
         str, typer.Option(help="Corners x1,y1,x2,y2,… in pixels; where objects must stand.")
     ] = "",
     target_recall: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of the yes frames to report.")
+        float, typer.Option(min=0.01, max=0.9999, help="Least share of the yes frames to report.")
     ] = 0.95,
     target_precision: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of the reported to be right.")
+        float, typer.Option(min=0.01, max=0.9999, help="Least share of the reported to be right.")
     ] = 0.95,
     target_accuracy: Annotated[
         float, typer.Option(min=0, max=1, help="Least share of all frames to be right; 0 = any.")
@@ -68,6 +70,15 @@ def cascade(
     score_at_least: Annotated[
         float, typer.Option(min=0, max=1, help="Boxes with a lower score do not count.")
     ] = 0.3,
+    require_certificate: Annotated[
+        bool, typer.Option("--require-certificate", help="Run only a plan that is certified.")
+    ] = False,
+    time_budget: Annotated[
+        float, typer.Option(min=1, help="Most seconds of training for one small model.")
+    ] = 60.0,
+    save: Annotated[
+        Path | None, typer.Option(help="A folder for the trained cascade, for 'sightflow run'.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is random.")] = 0,
     trace: TraceOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions of that study.")] = 200,
@@ -87,15 +98,19 @@ def cascade(
         _print_studies(settings, json=json)
         return
     assert video is not None
-    source = VideoSettings(uri=str(video))
+    fit = FitSettings(
+        packets=PacketSettings(seed=seed, seconds=time_budget),
+        specialised=TrainSettings(seed=seed, seconds=time_budget),
+    )
     study = CascadeStudy(
-        video=source,
+        video=VideoSettings(uri=str(video)),
         frames=count_frames(video),
         predicate=Predicate(class_name, at_least, _corners(zone)),
         targets=Targets(target_recall, target_precision, target_accuracy, margin),
         confidence=confidence,
-        fit=FitSettings(packets=PacketSettings(seed=seed), specialised=TrainSettings(seed=seed)),
+        fit=fit,
         block_seconds=block_seconds,
+        require_certificate=require_certificate,
     )
     wanted = DetectorSettings(
         model=detector, weights=weights, score_at_least=score_at_least, classes=(class_name,)
@@ -103,11 +118,14 @@ def cascade(
     with download_progress("detector") as progress:
         loaded = load_detector(wanted, progress=progress)
     with error_console().status("") as status:
-        result = evaluate_cascade(study, loaded, lambda step: status.update(f"{step} …"))
+        found = evaluate_cascade(study, loaded, lambda step: status.update(f"{step} …"))
+    saved = {} if save is None else {"saved": str(save)}
+    if save is not None:
+        save_trained(save, trained_cascade(study, found, loaded.name))
     if json:
-        print_json({"ok": True, "detector": loaded.name, **result})
+        print_json({"ok": True, "detector": loaded.name, **found.report, **saved})
     else:
-        console().print(_cascade_table(loaded.name, result))
+        console().print(_cascade_table(loaded.name, found.report))
 
 
 def _print_studies(settings: ContractStudySettings, *, json: bool) -> None:
@@ -152,6 +170,16 @@ def _corners(text: str) -> tuple[tuple[float, float], ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
+def _accepted(contract: dict[str, Any]) -> str:
+    """Which plan the contract may rest on, and how much video would tell more."""
+    plan = " > ".join(contract["plan"]["stages"])
+    if contract["accepted"]:
+        return plan
+    needed = contract["seconds_needed"]
+    more = "no length of video would do" if needed is None else f"at least {needed / 60:.0f} min"
+    return f"{plan} alone, until a plan is proven on more unseen video ({more})"
+
+
 def _cascade_table(detector: str, result: dict[str, Any]) -> Table:
     table = Table(title="Judged on the second half, which tuning never saw", title_justify="left",
                   show_header=False)  # fmt: skip
@@ -177,6 +205,7 @@ def _cascade_table(detector: str, result: dict[str, Any]) -> Table:
                 f"({certified['blocks']} blocks of time)"
             ),
         ),
+        ("the contract may use", _accepted(result["contract"])),
         ("speed", f"{result['fps']:.0f} frames/s, predicted {result['predicted_fps']:.0f}"),
         ("detector on every frame", f"{result['reference_fps']:.0f} frames/s"),
         ("speed-up", f"{result['speedup']:.1f}x"),

@@ -6,6 +6,7 @@ engine between them is left out. Opening, reading, decoding and every verdict ar
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -35,6 +36,12 @@ BATCH_FRAMES = 32
 
 FRAMES_IN_MEMORY = 64
 """Decoded frames held at once in evaluations."""
+
+RUNS = 5
+"""The most runs of one plan."""
+
+ENOUGH_SECONDS = 2.0
+"""Runs that have taken so long together are not repeated, seconds."""
 
 POLL_SECONDS = 0.001
 """The wait before a source that had nothing ready is asked again, seconds."""
@@ -158,6 +165,39 @@ def drive(stretch: Stretch, plan: Plan, predicate: Predicate, models: Models, ba
         for out in cascade.on_items([item]):
             verdicts += out.verdicts
     return Driven(verdicts, time.perf_counter() - begun)
+
+
+def timed(stretch: Stretch, plan: Plan, predicate: Predicate, models: Models, batch: int) -> Driven:
+    """Run a plan as `drive` does, short runs several times: the run of median time counts.
+
+    Args:
+        stretch: What to run over.
+        plan: The plan.
+        predicate: The question.
+        models: The models.
+        batch: The most frames in one call of the reference detector.
+    """
+    runs = [drive(stretch, plan, predicate, models, batch)]
+    while len(runs) < RUNS and sum(run.seconds for run in runs) < ENOUGH_SECONDS:
+        runs.append(drive(stretch, plan, predicate, models, batch))
+    runs.sort(key=lambda run: run.seconds)
+    return runs[len(runs) // 2]
+
+
+def opening_seconds(stretch: Stretch) -> float:
+    """How long it takes until the first frames of a stretch are there, seconds; the median."""
+    reading = replace(stretch, video=on_demand(stretch.video))
+
+    def opened() -> float:
+        begun = time.perf_counter()
+        part = partition(replace(reading.video, frames_at_most=reading.stop), reading.state)
+        try:
+            next(_emitted(part))
+        finally:
+            part.close()
+        return time.perf_counter() - begun
+
+    return statistics.median(opened() for _ in range(RUNS))
 
 
 def _emitted(part: VideoPartition) -> Iterator[FrameBatch]:

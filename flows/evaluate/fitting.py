@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from flows.evaluate.table import Table
     from models.packets import PacketModel
     from models.specialised import SpecialisedModel
+
+FORWARD_SHARE = 0.5
+"""The share of the table that the models of the forward part are trained on."""
 
 FEWEST_FOLDS = 2
 """With fewer, no block would be scored by a model that has not seen it."""
@@ -59,11 +62,14 @@ class Fitted:
         table: The table with cross-fitted scores.
         packets: The packet model trained on all of it; None without one.
         specialised: The specialised model trained on all of it; None without one.
+        forward: The later part of the table, with scores of models that were trained on the
+            earlier part: how models carry on in time, which cross-fitting cannot tell.
     """
 
     table: Table
     packets: PacketModel | None
     specialised: SpecialisedModel | None
+    forward: Table
 
 
 def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> Fitted:
@@ -75,33 +81,50 @@ def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> F
         at_least: The count from which the predicate holds.
         predicate: What is asked, for the models' manifests.
     """
-    if table.truth.all() or not table.truth.any():
-        return Fitted(table.with_scores(), None, None)
-    packet_model, packet_scores = _fit_packets(table, settings, predicate)
-    image_model, image_scores = None, None
-    training = settings.specialised
-    if training is not None and len(table.images):
-
-        def train(part: Table) -> SpecialisedModel:
-            assert training is not None
-            return train_specialised(
-                part.images,
-                part.counts,
-                replace(training, at_least=at_least, most_counted=at_least),
-                predicate=predicate,
-            )
-
-        image_model = train(table)
-        image_scores = _crossed(table, settings.folds, train, lambda m, t: m.score(t.images))
-    return Fitted(table.with_scores(packet_scores, image_scores), packet_model, image_model)
+    middle = round(len(table) * FORWARD_SHARE)
+    later = table.part(middle, len(table))
+    if _constant(table):
+        return Fitted(table.with_scores(), None, None, later.with_scores())
+    packets = _fit(table, middle, settings.folds, _packet_trainer(table, settings, predicate))
+    if packets is not None and not packets.model.informative:
+        packets = None  # the codec gives no signal: the stage falls out of the plan
+    trainer = _image_trainer(table, settings, at_least, predicate)
+    images = _fit(table, middle, settings.folds, trainer)
+    return Fitted(
+        table.with_scores(packets.crossed if packets else None, images.crossed if images else None),
+        packets.model if packets else None,
+        images.model if images else None,
+        later.with_scores(packets.forward if packets else None, images.forward if images else None),
+    )
 
 
-def _fit_packets(
+@dataclass(frozen=True, slots=True)
+class _Trainer(Generic[Model]):
+    """How one kind of model is trained and asked."""
+
+    train: Callable[[Table], Model]
+    score: Callable[[Model, Table], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored(Generic[Model]):
+    """A model trained on all frames; cross-fitted scores, and scores of the later part."""
+
+    model: Model
+    crossed: NDArray[np.float32]
+    forward: NDArray[np.float32]
+
+
+def _constant(table: Table) -> bool:
+    return bool(table.truth.all() or not table.truth.any())
+
+
+def _packet_trainer(
     table: Table, settings: FitSettings, predicate: str
-) -> tuple[PacketModel | None, NDArray[np.float32] | None]:
+) -> _Trainer[PacketModel] | None:
     training = settings.packets
     if training is None or not table.coded_bytes.any():
-        return None, None
+        return None
 
     def train(part: Table) -> PacketModel:
         return train_packets(
@@ -109,31 +132,46 @@ def _fit_packets(
             predicate=predicate,
         )  # fmt: skip
 
-    model = train(table)
-    if not model.informative:
-        # The codec gives no signal: the stage falls out of the plan.
-        return None, None
-    scores = _crossed(
-        table, settings.folds, train, lambda m, t: m.score(t.coded_bytes, t.keyframe, t.reordered)
+    return _Trainer(train, lambda m, t: m.score(t.coded_bytes, t.keyframe, t.reordered))
+
+
+def _image_trainer(
+    table: Table, settings: FitSettings, at_least: int, predicate: str
+) -> _Trainer[SpecialisedModel] | None:
+    if settings.specialised is None or not len(table.images):
+        return None
+    training = replace(settings.specialised, at_least=at_least, most_counted=at_least)
+
+    def train(part: Table) -> SpecialisedModel:
+        return train_specialised(part.images, part.counts, training, predicate=predicate)
+
+    return _Trainer(train, lambda m, t: m.score(t.images))
+
+
+def _fit(
+    table: Table, middle: int, folds: int, trainer: _Trainer[Model] | None
+) -> _Scored[Model] | None:
+    if trainer is None:
+        return None
+    earlier, later = table.part(0, middle), table.part(middle, len(table))
+    return _Scored(
+        trainer.train(table), _crossed(table, folds, trainer), _scores(earlier, later, trainer)
     )
-    return model, scores
 
 
-def _crossed(
-    table: Table,
-    folds: int,
-    train: Callable[[Table], Model],
-    score: Callable[[Model, Table], NDArray[np.float32]],
-) -> NDArray[np.float32]:
+def _scores(seen: Table, unseen: Table, trainer: _Trainer[Model]) -> NDArray[np.float32]:
+    """Scores of unseen frames, float32 (n,)."""
+    if _constant(seen):
+        # Nothing to learn: the base rate is all that they tell.
+        return np.full(len(unseen), seen.truth.mean(), dtype=np.float32)
+    return trainer.score(trainer.train(seen), unseen)
+
+
+def _crossed(table: Table, folds: int, trainer: _Trainer[Model]) -> NDArray[np.float32]:
     """Scores of each block by a model that was trained on the others, float32 (n,)."""
     n = len(table)
     scores = np.empty(n, dtype=np.float32)
     cuts = [n * k // folds for k in range(folds + 1)]
     for start, stop in pairwise(cuts):
-        others = table.without(start, stop)
-        if others.truth.all() or not others.truth.any():
-            # Nothing to learn from the others: the base rate is all that they tell.
-            scores[start:stop] = others.truth.mean()
-        else:
-            scores[start:stop] = score(train(others), table)[start:stop]
+        scores[start:stop] = _scores(table.without(start, stop), table, trainer)[start:stop]
     return scores

@@ -37,6 +37,9 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 QUIET_QUANTILES = (0.3, 0.6, 0.85)
 """Difference thresholds that are tried, as quantiles of the change from frame to frame."""
 
+PHASES = 4
+"""The beginnings at which a stride must reach the targets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -148,13 +151,20 @@ def optimise(table: Table, costs: Costs, targets: Targets) -> list[Candidate]:
     tight = targets.tightened(targets.margin)
     found = []
     for plan in dict.fromkeys(plans(table, targets)):
-        outcome = simulate(plan, table)
-        quality = Quality.of(outcome.positive, table.truth)
-        if quality.meets(tight):
+        outcome, quality = outcome_of(plan, table)
+        if quality.meets(tight) and all(one.meets(tight) for one in _shifted(plan, table)):
             found.append(Candidate(plan, predicted_seconds(costs, outcome.counts), quality))
-    found.sort(key=lambda candidate: candidate.seconds)
+    # Of plans that take equally long, the one with fewer stages.
+    found.sort(key=lambda candidate: (candidate.seconds, len(candidate.plan.stages)))
     alone = next(place for place, one in enumerate(found) if one.plan == REFERENCE)
     return found[: alone + 1]
+
+
+def _shifted(plan: Plan, table: Table) -> Iterator[Quality]:
+    """The quality when a stride begins at other frames: which ones it looks at is luck."""
+    for phase in range(1, PHASES) if plan.stride > 1 else ():
+        later = table.part(plan.stride * phase // PHASES, len(table))
+        yield outcome_of(plan, later)[1]
 
 
 def plans(table: Table, targets: Targets) -> Iterator[Plan]:

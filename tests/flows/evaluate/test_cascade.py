@@ -9,11 +9,13 @@ import pytest
 from connectors.scene import SceneSettings, render, write_scene
 from connectors.video import VideoSettings
 from flows.cli import main
-from flows.evaluate.cascade import CascadeStudy, evaluate_cascade
+from flows.evaluate.cascade import evaluate_cascade, trained_cascade
 from flows.evaluate.driving import Stretch, drive, state_at
 from flows.evaluate.fitting import FitSettings
 from flows.evaluate.optimise import Targets
+from flows.evaluate.tuning import CascadeStudy
 from flows.picture import write_picture
+from flows.trained import load_trained, save_trained
 from models.detectors import DetectorSettings, load_detector
 from models.packet_training import PacketSettings
 from models.training import TrainSettings
@@ -71,8 +73,9 @@ def test_a_cascade_is_found_and_judged(folder: Path, detector: Detector) -> None
     fit = FitSettings(2, PacketSettings(seconds=3, steps=60), TrainSettings(epochs=4, seconds=5))
     study = CascadeStudy(video(folder), 800, PERSON, Targets(0.9, 0.9), fit=fit, block_seconds=4)
     steps: list[str] = []
-    result = evaluate_cascade(study, detector, steps.append)
-    assert len(steps) == 7
+    found = evaluate_cascade(study, detector, steps.append)
+    result = found.report
+    assert len(steps) == 8
     assert result["frames"] == 416
     assert sum(result["stages"].values()) == 416
     assert result["stages"]["reference"] == result["reference_calls"]
@@ -82,7 +85,36 @@ def test_a_cascade_is_found_and_judged(folder: Path, detector: Detector) -> None
     assert result["hold_baseline"]["frame_accuracy"] >= result["frame_accuracy"]
     for field in ("fps", "reference_fps", "speedup", "predicted_fps", "optimiser_seconds"):
         assert result[field] > 0
+    contract = result["contract"]
+    assert not contract["accepted"], "half a minute proves nothing"
+    assert contract["plan"]["stages"] == ["reference"]
+    assert 0 < contract["blocks"] < contract["blocks_needed"]
+    assert not any(rung["passed"] for rung in contract["ladder"])
     assert json.loads(json.dumps(result)) == result
+    trained = trained_cascade(study, found, detector.name)
+    assert trained.certified.place is None
+    assert [plan.stages for plan in trained.plans] == [
+        rung["stages"] for rung in contract["ladder"]
+    ]
+    save_trained(folder / "trained", trained)
+    assert load_trained(folder / "trained").plans == trained.plans
+
+
+def test_without_a_certificate_the_reference_runs_alone_where_one_is_required(
+    folder: Path, detector: Detector
+) -> None:
+    study = CascadeStudy(
+        video(folder),
+        800,
+        PERSON,
+        Targets(0.9, 0.9),
+        fit=FitSettings(2, None, TrainSettings(epochs=2, seconds=3)),
+        require_certificate=True,
+    )
+    result = evaluate_cascade(study, detector, lambda _: None).report
+    assert result["plan"]["stages"] == ["reference"]
+    assert (result["frame_accuracy"], result["reference_calls"]) == (1.0, 416)
+    assert result["hold_baseline"]["stride"] == 1
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
