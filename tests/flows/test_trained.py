@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,13 @@ from operators.difference import DifferenceSettings
 from operators.plan import Band, Plan
 from operators.predicate import Predicate
 from records import ConfigurationError, DetectorError, EventKind, Stage, StreamEvent, Verdict
+from tests.support.cameras import Camera
 from tests.support.scenes import SCENE, write_street
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.counts import RunCounts
     from flows.summary import RunSummary
     from tests.support.scenes import Street
 
@@ -190,3 +193,30 @@ def test_a_broken_contract_falls_back_and_says_so(street: Street, trained: Train
 def test_another_detector_is_refused(street: Street, trained: TrainedCascade) -> None:
     with pytest.raises(ConfigurationError, match="trained on the answers of yolox_nano, not of"):
         run_street(street, replace(trained, reference="yolox_nano"), "other", "")
+
+
+def test_packets_decide_a_live_camera_its_reach_later(
+    street: Street, trained: TrainedCascade
+) -> None:
+    assert trained.packets is not None
+    wanted = 3 * trained.packets.reach
+    save_trained(street.folder / "live", trained)
+    with Camera("http", rate_hz=100) as camera:
+        text = CONFIGURATION.format(trained="live", contract="").replace("scene.mp4", camera.url)
+        configuration = config.parse(text, "live.yaml", street.folder, {})
+        stop = threading.Event()
+
+        def watch(counts: RunCounts) -> None:
+            if sum(counts.streams["gate"].decided.values()) >= wanted:
+                stop.set()
+
+        request = RunRequest(configuration, text, street.folder, street.folder / "live-run",
+                             watch=watch)  # fmt: skip
+        summary = run(request, stop)
+    verdicts, _ = records_of(summary)
+    counts = summary.streams["gate"]
+    # Every frame that entered is decided, those too that still waited for packets at the end.
+    assert len(verdicts) == counts.entered
+    assert sum(counts.decided.values()) == counts.entered
+    assert counts.decided[Stage.PACKETS] > 0
+    assert sorted(v.sequence for v in verdicts) == [v.sequence for v in verdicts]
