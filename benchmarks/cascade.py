@@ -45,6 +45,7 @@ from operators.predicate import Predicate
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 if TYPE_CHECKING:
     from flows.evaluate.driving import Stretch
@@ -156,7 +157,9 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
     plans = []
     for target in TARGETS:
         found = optimise(tuned.fitted.table, tuned.costs, Targets(target, target))
-        best = undominated(found, tuned.fitted.forward, tuned.costs)[0]
+        for table in (tuned.fitted.table, tuned.fitted.forward):
+            found = undominated(found, table, tuned.costs)
+        best = found[0]
         row = judged(second, best.plan, case, tuned, unseen)
         predicted = len(tuned.fitted.table) / best.seconds
         plans.append(
@@ -204,11 +207,14 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
                 label=label,
             )
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel(f"speed-up over {result['reference']} on every frame")
         axis.set_ylabel("frames with the same answer, %")
         axis.set_title(f"{result['case']} ({result['video']})", fontsize=10)
         axis.grid(visible=True, which="both", alpha=0.25)
-        axis.legend()
+        axis.legend(loc="lower left")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 

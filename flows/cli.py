@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows.commands import assets, configuration, evaluate, information, running
+from flows.commands import (
+    assets,
+    configuration,
+    evaluate,
+    evaluate_traces,
+    information,
+    running,
+)
 from flows.output import EXIT_FAILURE, fail
 from records import SightflowError
 
@@ -32,6 +39,7 @@ app.command()(configuration.validate)
 app.command()(configuration.schema)
 app.command()(configuration.init)
 app.command()(information.doctor)
+evaluate.app.command("aggregate")(evaluate_traces.aggregate)
 app.add_typer(evaluate.app)
 app.add_typer(assets.app)
 app.command()(information.version)

@@ -54,7 +54,7 @@ def print_text(text: str) -> None:
 
 def note(text: str) -> None:
     """Tell a person something beside the result, on standard error."""
-    error_console().print(text, markup=False)
+    error_console().print(text, markup=False, soft_wrap=True)
 
 
 def fail(error: SightflowError, *, as_json: bool) -> int:

@@ -148,8 +148,10 @@ def tune(study: CascadeStudy, detector: Detector, tell: Callable[[str], None]) -
     tell("measuring costs")
     costs = measure_costs(first, study.predicate, models, study.batch, score_batch=64)
     tell("choosing a plan")
-    found = undominated(optimise(fitted.table, costs, study.targets), fitted.forward, costs)
+    found = optimise(fitted.table, costs, study.targets)
+    for table in (fitted.table, fitted.forward):
+        found = undominated(found, table, costs)
     tuned = Tuned(found, fitted, costs, models, 0.0)
-    table = tuned.scored(recorded.table)
-    best = calibrated(found, first, table, costs, study.predicate, models, study.batch)
+    scored = tuned.scored(recorded.table)
+    best = calibrated(found, first, scored, costs, study.predicate, models, study.batch)
     return replace(tuned, candidates=best, seconds=time.perf_counter() - begun)

@@ -8,17 +8,17 @@ proxy a known for all frames, and a coefficient l that does not depend on these 
 is unbiased whatever the stream does. Its variance is that of the values *within* the cells, which
 neighbouring frames, being alike, make small.
 
-Draws. Some neighbouring cells share their offset. A step between two levels that falls into a cell
-costs 1/6 of its square when offsets are independent and 1/12 when all are the same, since the gaps
-between the drawn frames are then all equal (Madow, Annals of Mathematical Statistics 1944); with
-groups of B cells it is k = (1 + 1/B) / 12. Sharing over the whole window would be at the mercy of
-what repeats from cell to cell.
+Draws. B neighbouring cells share their offset u, so that the gaps between their frames are equal. A
+step between two levels then costs 1/12 of its square instead of 1/6 (Madow, Annals of Mathematical
+Statistics 1944), and the group as a whole (u - 1/2)^2, 1/12 in the mean, of its net change, which
+for objects that come and go is small. Sharing over the whole window would be at the mercy of what
+repeats from cell to cell.
 
 Variance. With g_h the mean of (z_i+h - z_i)^2 / 2, the sample says how much of the change from
-frame to frame is noise, which is there at every lag, and how much are steps, which add up with the
-lag: g_h = noise + h r / 2. Noise counts in full and steps by k:
+frame to frame is noise, which is there at every lag, and how much are steps, which add up:
+g_1 = noise + r / 2, g_2 = noise + r. Noise counts in full, steps and net changes by their costs:
 
-    var = (2 g_1 - g_2 + 2 k (g_2 - g_1)) / n (1 - n / N),   the bracket within 2 k g_1 and g_1.
+    var = (noise + r / 12 + (g_B - noise) / (6 B)) / n (1 - n / N).
 
 g_1 / n alone is von Neumann's estimate (Annals of Mathematical Statistics 1941; Wolter,
 Introduction to Variance Estimation, 2007, section 8.2), which takes every step for noise: on
@@ -62,8 +62,8 @@ SHARED_CELLS = 8
 FEW_CHANGES = 6
 """With fewer neighbours that differ, what could have been missed is added."""
 
-FEWEST_FOR_LAG = 16
-"""With fewer cells, differences over two cells say too little."""
+FEWEST_LAGS = 4
+"""With fewer lags in the sample, changes over several cells say too little."""
 
 SMALL_SAMPLE = 8
 """With fewer cells and known bounds, only an interval that needs no variance is honest."""
@@ -241,15 +241,21 @@ def cell_variance(z: Values, shared: int = 1) -> float:
 
     >>> cell_variance(np.array([0.0, 1.0] * 50))
     0.5
-    >>> round(cell_variance(np.arange(100.0)), 3)
-    0.167
+    >>> round(cell_variance(np.repeat([0.0, 1.0], 50)), 5)  # one step in 99 gaps, 1/6 of it
+    0.00168
     """
-    near = float(np.mean(np.diff(z) ** 2)) / 2
-    if len(z) <= FEWEST_FOR_LAG:
+    near = _lagged(z, 1)
+    if len(z) < FEWEST_LAGS * max(shared, 2):
         return near
-    far = float(np.mean((z[2:] - z[:-2]) ** 2)) / 2
-    steps = (1 + 1 / shared) / 12
-    return min(max(2 * near - far + 2 * steps * (far - near), 2 * steps * near), near)
+    noise = min(max(2 * near - _lagged(z, 2), 0.0), near)
+    steps = 2 * (near - noise)
+    net = max(_lagged(z, shared) - noise, 0.0) / shared
+    return noise + steps / 12 + net / 6
+
+
+def _lagged(z: Values, lag: int) -> float:
+    """Half the mean square of the change over so many cells."""
+    return float(np.mean((z[lag:] - z[:-lag]) ** 2)) / 2
 
 
 def _reach(values: Values, bounds: tuple[float, float] | None) -> tuple[float, float]:
