@@ -72,7 +72,13 @@ class Fitted:
     forward: Table
 
 
-def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> Fitted:
+def fit(
+    table: Table,
+    settings: FitSettings,
+    at_least: int,
+    predicate: str,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Fitted:
     """Fit the models. A truth that never changes gives none: there is nothing to learn.
 
     Args:
@@ -80,6 +86,7 @@ def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> F
         settings: How.
         at_least: The count from which the predicate holds.
         predicate: What is asked, for the models' manifests.
+        tell: Called with how far the training has come, in words.
     """
     middle = round(len(table) * FORWARD_SHARE)
     later = table.part(middle, len(table))
@@ -88,7 +95,7 @@ def fit(table: Table, settings: FitSettings, at_least: int, predicate: str) -> F
     packets = _fit(table, middle, settings.folds, _packet_trainer(table, settings, predicate))
     if packets is not None and not packets.model.informative:
         packets = None  # the codec gives no signal: the stage falls out of the plan
-    trainer = _image_trainer(table, settings, at_least, predicate)
+    trainer = _image_trainer(table, settings, at_least, predicate, tell)
     images = _fit(table, middle, settings.folds, trainer)
     return Fitted(
         table.with_scores(packets.crossed if packets else None, images.crossed if images else None),
@@ -136,14 +143,21 @@ def _packet_trainer(
 
 
 def _image_trainer(
-    table: Table, settings: FitSettings, at_least: int, predicate: str
+    table: Table,
+    settings: FitSettings,
+    at_least: int,
+    predicate: str,
+    tell: Callable[[str], None],
 ) -> _Trainer[SpecialisedModel] | None:
     if settings.specialised is None or not len(table.images):
         return None
     training = replace(settings.specialised, at_least=at_least, most_counted=at_least)
 
+    def progress(share: float, loss: float) -> None:
+        tell(f"a network: {share:.0%} of its time, validation loss {loss:.3f}")
+
     def train(part: Table) -> SpecialisedModel:
-        return train_specialised(part.images, part.counts, training, predicate=predicate)
+        return train_specialised(part.images, part.counts, training, progress, predicate=predicate)
 
     return _Trainer(train, lambda m, t: m.score(t.images))
 

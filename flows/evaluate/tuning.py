@@ -143,7 +143,13 @@ def tune(study: CascadeStudy, detector: Detector, tell: Callable[[str], None]) -
     tell("labelling the first half")
     recorded = record(first, detector, study.predicate, study.size, study.batch)
     tell("fitting the small models")
-    fitted = fit(recorded.table, study.fit, study.predicate.at_least, str(study.predicate))
+    fitted = fit(
+        recorded.table,
+        study.fit,
+        study.predicate.at_least,
+        str(study.predicate),
+        lambda text: tell(f"fitting the small models, {text}"),
+    )
     models = Models(detector, fitted.specialised, fitted.packets)
     tell("measuring costs")
     costs = measure_costs(first, study.predicate, models, study.batch, score_batch=64)
@@ -152,6 +158,5 @@ def tune(study: CascadeStudy, detector: Detector, tell: Callable[[str], None]) -
     for table in (fitted.table, fitted.forward):
         found = undominated(found, table, costs)
     tuned = Tuned(found, fitted, costs, models, 0.0)
-    scored = tuned.scored(recorded.table)
-    best = calibrated(found, first, scored, costs, study.predicate, models, study.batch)
+    best = calibrated(found, first, study.predicate, models, study.batch)
     return replace(tuned, candidates=best, seconds=time.perf_counter() - begun)

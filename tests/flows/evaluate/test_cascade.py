@@ -75,7 +75,8 @@ def test_a_cascade_is_found_and_judged(folder: Path, detector: Detector) -> None
     steps: list[str] = []
     found = evaluate_cascade(study, detector, steps.append)
     result = found.report
-    assert len(steps) == 8
+    assert len([step for step in steps if "," not in step]) == 8
+    assert any("validation loss" in step for step in steps)
     assert result["frames"] == 416
     assert sum(result["stages"].values()) == 416
     assert result["stages"]["reference"] == result["reference_calls"]
