@@ -1,14 +1,15 @@
-"""Calibration: the best few plans run in place, and their predicted times become measured ones.
+"""Calibration: the best few plans run in place, and their predicted times are put right.
 
-The cost model adds what was measured stage by stage, with the pass rates of cross-fitted models.
-Run together, stages share caches and cores, and batches are smaller than where they were measured;
-and the models that run, trained on all frames, are surer than those that were cross-fitted. So the
-fastest few candidates run over the frames that they were tuned on: what that takes is predicted.
-Whether they are right is still judged by cross-fitted scores alone.
+The cost model adds what was measured stage by stage, with the pass rates of cross-fitted models,
+which saw fewer frames than the models that run and are unsure more often: it says too long a time.
+Run over the frames that they were trained on, the models that run are surer than they will be: that
+takes too short a time, but has in it what stages cost each other. The truth lies between, and its
+prediction is the geometric mean. Whether plans are right is judged by cross-fitted scores alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def calibrated(
     models: Models,
     batch: int,
 ) -> list[Candidate]:
-    """The candidates, the fastest few with measured times and in the order of these.
+    """The candidates, the fastest few with their times put right and in order again.
 
     Args:
         candidates: Plans, fastest first.
@@ -42,9 +43,10 @@ def calibrated(
         models: The models that run.
         batch: The most frames in one call of the reference detector.
     """
-    tried = [
-        replace(one, seconds=timed(stretch, one.plan, predicate, models, batch).seconds)
-        for one in candidates[:TRIED]
-    ]
+
+    def run(candidate: Candidate) -> float:
+        return timed(stretch, candidate.plan, predicate, models, batch).seconds
+
+    tried = [replace(one, seconds=math.sqrt(one.seconds * run(one))) for one in candidates[:TRIED]]
     tried.sort(key=lambda candidate: candidate.seconds)
     return [*tried, *candidates[TRIED:]]

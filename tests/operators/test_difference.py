@@ -166,7 +166,7 @@ def test_a_restart_from_a_snapshot_gives_what_no_restart_gives(against: Against)
 
 def test_settings_survive_json() -> None:
     settings = DifferenceSettings(blocks=2, weights=(1.0, 2.0, 3.0, 4.0, 5.0), exposure=True)
-    assert DifferenceSettings(**settings.to_json()) == settings
+    assert DifferenceSettings.from_json(settings.to_json()) == settings
 
 
 @pytest.mark.parametrize(
