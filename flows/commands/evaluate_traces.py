@@ -1,4 +1,4 @@
-"""Commands that judge on recorded traces: evaluate aggregate."""
+"""Commands that judge on recorded traces: evaluate aggregate, evaluate limit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from flows.evaluate.aggregate import ERRORS, ESTIMATORS, AggregateStudy, evaluate_aggregate
+from flows.evaluate.limit import LimitStudy, evaluate_limit
 from flows.evaluate.proxies import make_proxy
 from flows.evaluate.traces import read_trace
 from flows.output import JsonOption, console, print_json
@@ -61,6 +62,42 @@ def aggregate(
         print_json({"ok": True, "trace": str(trace), "confidence": confidence, **result})
     else:
         console().print(_aggregate_table(result, window, calls, confidence))
+
+
+def limit(
+    *,
+    trace: TraceOption,
+    fps: Annotated[float, typer.Option(min=0.001, help="Frames a second of the trace, Hz.")] = 30.0,
+    at_least: Annotated[float, typer.Option(help="The value from which a frame counts.")] = 1.0,
+    wanted: Annotated[int, typer.Option("--limit", min=1, help="Frames to find.")] = 10,
+    gap: Annotated[int, typer.Option(min=0, help="How far apart they must be, frames.")] = 300,
+    budget: Annotated[int | None, typer.Option(min=1, help="The most calls of a search.")] = None,
+    proxy: ProxyOption = "",
+    repeats: Annotated[int, typer.Option(min=1, help="Searches of the orders that draw.")] = 11,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Count the reference calls until so many frames are found, in several orders."""
+    values = read_trace(trace)
+    proxies = make_proxy(proxy, values, np.random.default_rng(seed)) if proxy else None
+    study = LimitStudy(at_least, wanted, gap, budget, repeats, seed)
+    with step_progress("repeats", repeats) as step:
+        result = evaluate_limit(values, proxies, study, step)
+    if json:
+        print_json({"ok": True, "trace": str(trace), "hours": len(values) / fps / 3600, **result})
+        return
+    hours = len(values) / fps / 3600
+    table = Table(
+        title=f"{wanted} frames of {result['events']} events in {hours:.1f} h",
+        title_justify="left",
+    )
+    table.add_column("Order", no_wrap=True, min_width=10)
+    for column in ("Calls", "least to most", "Found"):
+        table.add_column(column, justify="right")
+    for name, calls in result["orders"].items():
+        least, most = result["spread"][name]
+        table.add_row(name, f"{calls:,}", f"{least:,} to {most:,}", str(result["found"][name]))
+    console().print(table)
 
 
 def _aggregate_table(result: dict[str, Any], window: float, calls: int, confidence: float) -> Table:
