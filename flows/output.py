@@ -13,13 +13,16 @@ import structlog
 import typer
 from rich.console import Console
 
-from records import AssetError, ConfigurationError, SightflowError
+from records import AssetError, ConfigurationError, QueryError, SightflowError
 
 EXIT_FAILURE = 1
 """Something failed."""
 
+EXIT_USAGE = 2
+"""Wrong usage: of options, which typer handles, or of the query language."""
+
 EXIT_CONFIGURATION = 3
-"""The configuration is wrong. (2 is wrong usage, which typer handles.)"""
+"""The configuration is wrong."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 """The option that every command takes."""
@@ -63,6 +66,8 @@ def fail(error: SightflowError, *, as_json: bool) -> int:
         print_json(error_json(error))
     else:
         error_console().print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+    if isinstance(error, QueryError):
+        return EXIT_USAGE
     return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE
 
 

@@ -39,6 +39,10 @@ class DetectorError(SightflowError):
     """A detector cannot be loaded, or its model is not what it must be."""
 
 
+class QueryError(SightflowError, ValueError):
+    """A query that cannot be understood or answered; the message shows where."""
+
+
 class SourceError(SightflowError):
     """An input cannot be opened or read."""
 
