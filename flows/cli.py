@@ -17,6 +17,7 @@ from flows.commands import (
     evaluate,
     evaluate_traces,
     information,
+    query,
     running,
 )
 from flows.output import EXIT_FAILURE, fail
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 app.command()(running.demo)
 app.command()(running.run)
+app.command()(query.query)
 app.command()(configuration.validate)
 app.command()(configuration.schema)
 app.command()(configuration.init)

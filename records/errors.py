@@ -8,6 +8,7 @@
     │   └── CodecError          bytes that are no valid record
     ├── AssetError              a named asset cannot be had; carries every source tried
     ├── DetectorError           a detector cannot be loaded or its model is not what it must be
+    ├── QueryError              a query cannot be understood or answered (also a ValueError)
     ├── SourceError             an input cannot be opened or read
     └── LogError                an event log cannot be opened, written or read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -166,6 +167,11 @@ def _with_classes(
 
 def _narrowed(known: Range, kind: type[exp.Expression], value: float) -> Range:
     low, high = known.low, known.high
+    # The ends of a range are included: the nearest number stands for one that is not.
+    if kind is exp.GT:
+        value = math.nextafter(value, math.inf)
+    if kind is exp.LT:
+        value = math.nextafter(value, -math.inf)
     if kind in (exp.GT, exp.GTE, exp.EQ):
         low = value if low is None else max(low, value)
     if kind in (exp.LT, exp.LTE, exp.EQ):

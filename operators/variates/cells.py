@@ -185,8 +185,10 @@ def crossed(
     coefficients = [
         _pair_coefficient(sample.values[half != side], residual[half != side]) for side in (0, 1)
     ]
-    z = sample.values - np.array(coefficients)[half] * residual
-    return cell_interval(sample, z, float(sample.weights @ z), confidence, bounds)
+    each = np.array(coefficients)[half]
+    value = float(sample.weights @ (sample.values - each * residual))
+    # The cells' mean proxies are known: only y - l a is left to chance.
+    return cell_interval(sample, sample.values - each * sample.proxies, value, confidence, bounds)
 
 
 def _pair_coefficient(values: Values, residuals: Values) -> float:

@@ -17,12 +17,20 @@ import pytest
 import operators
 from operators.alerting import AlertOrigin, CountRule, Episodes
 from operators.audit import AuditSettings
+from operators.budget import BudgetSettings
 from operators.cascade import Cascade, CascadeSettings, Models, TrialSettings
 from operators.difference import DifferenceSettings
 from operators.keyed import KeyedLogic
+from operators.live_limit import LiveLimit, LiveLimitSettings, LiveModels
+from operators.live_selection import SelectionSettings
+from operators.observations import Observations, PredicateGroup
+from operators.observe import Observer, ObserveSettings
+from operators.observe_verdicts import VerdictObserver, VerdictSettings
 from operators.plan import Band, Plan
 from operators.predicate import Predicate
 from operators.track import Track, TrackSettings
+from operators.window import Windows
+from operators.window_settings import Aggregate, WindowSettings
 from records import FrameBatch, Stage, Verdict, VerdictBatch
 from tests.support.pictures import (
     TENTH_NS,
@@ -95,6 +103,32 @@ class Case:
     empty: Any
 
 
+PERSON = PredicateGroup("person", (Predicate("person"),))
+
+
+def _observer(resume: Any) -> Observer:
+    budget = BudgetSettings(18_000, pane_seconds=0.4)
+    settings = ObserveSettings((PERSON,), pane_seconds=0.4, budget=budget)
+    return Observer(settings, Brightness(), {"person": BrightnessScorer()}, resume)
+
+
+def _windows(resume: Any) -> Windows:
+    asked = (Aggregate.AVERAGE, Aggregate.PRESENCE)
+    settings = WindowSettings("q", ("person",), asked, 0.6, 0.2, most=9.0, lateness_seconds=0.4)
+    return Windows(settings, resume)
+
+
+def _observations() -> list[Any]:
+    observer = _observer(None)
+    return [observer.on_item(item) for item in _frames()]
+
+
+def _live_limit(resume: Any) -> LiveLimit:
+    settings = LiveLimitSettings(9, SelectionSettings(18_000, apart_seconds=0.1))
+    models = LiveModels(Predicate("person").holds, Brightness(), BrightnessScorer())
+    return LiveLimit(settings, models, resume)
+
+
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
 CASES: dict[object, Case] = {
     Cascade: Case(_cascade, _frames, FrameBatch("gate", ())),
@@ -103,6 +137,14 @@ CASES: dict[object, Case] = {
     Episodes: Case(
         lambda resume: Episodes(RULES, AlertOrigin(), resume), _verdicts, VerdictBatch("gate", ())
     ),
+    Observer: Case(_observer, _frames, FrameBatch("gate", ())),
+    VerdictObserver: Case(
+        lambda resume: VerdictObserver(VerdictSettings((PERSON,), tracked=True), resume),
+        _verdicts,
+        VerdictBatch("gate", ()),
+    ),
+    Windows: Case(_windows, _observations, Observations.of("gate", [], [])),
+    LiveLimit: Case(_live_limit, _frames, FrameBatch("gate", ())),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,10 @@ def test_a_selection() -> None:
         Filters(
             ("bus", "car"),
             None,
-            {"area": Range(100_000), "xmax": Range(None, 720)},
+            {
+                "area": Range(math.nextafter(100_000, math.inf)),
+                "xmax": Range(None, math.nextafter(720, 0)),
+            },
             {"redness": Range(17.5)},
             Range(NANOSECONDS, 7.5 * NANOSECONDS),
         ),

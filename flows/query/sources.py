@@ -1,0 +1,213 @@
+"""What recorded queries ask: traces, event logs and videos behind one interface.
+
+A source knows when each of its frames was, and answers how many objects match in chosen frames. It
+counts every frame that the reference had to see for that once, however often it is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from connectors.replay import EventLog
+from connectors.video import VideoSettings, decode_frames
+from connectors.video.packets import read_packets
+from records import Detections, QueryError, Verdict
+from records.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from records import Detector
+
+    Match = Callable[[Detections], NDArray[np.bool_]]
+    """Which objects of an answer match, bool (n,)."""
+
+BATCH = 8
+"""Frames in one call of the reference detector."""
+
+
+class Recorded(Protocol):
+    """A recorded stream."""
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+
+    @property
+    def times_ns(self) -> NDArray[np.int64]:
+        """When each frame was, int64 (n,), nanoseconds since 1970 UTC, ascending."""
+
+    @property
+    def proxies(self) -> NDArray[np.float64] | None:
+        """A proxy's value of each frame, float64 (n,); None without a proxy."""
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether it knows boxes, and not only counts."""
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether its boxes have tracks."""
+
+    @property
+    def calls(self) -> int:
+        """Frames that the reference has seen so far."""
+
+    def counts(self, places: NDArray[np.int64], match: Match) -> NDArray[np.float64]:
+        """How many objects match in each frame, float64 (n,)."""
+
+    def answers(self, places: NDArray[np.int64]) -> Iterator[Detections]:
+        """What is in each frame.
+
+        Raises:
+            QueryError: the source does not know.
+        """
+
+
+class TraceSource:
+    """A trace: its values stand for the count that is asked for, whatever class that is of.
+
+    Args:
+        name: The stream's name.
+        values: float64 (frames,).
+        fps: Frames a second, Hz.
+        proxies: float64 (frames,), a proxy; None for none.
+    """
+
+    has_boxes = has_tracks = False
+
+    def __init__(
+        self,
+        name: str,
+        values: NDArray[np.float64],
+        fps: float,
+        proxies: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.name = name
+        self.proxies = proxies
+        self.times_ns = np.rint(np.arange(len(values)) * (NANOSECONDS / fps)).astype(np.int64)
+        self._values = values
+        self._seen = np.zeros(len(values), dtype=np.bool_)
+
+    @property
+    def calls(self) -> int:
+        """Frames that the reference would have seen so far."""
+        return int(self._seen.sum())
+
+    def counts(self, places: NDArray[np.int64], match: Match) -> NDArray[np.float64]:
+        """The trace's values."""
+        del match
+        self._seen[places] = True
+        return self._values[places]
+
+    def answers(self, places: NDArray[np.int64]) -> Iterator[Detections]:
+        """A trace knows no boxes."""
+        del places
+        raise QueryError(f"{self.name} is a trace, which knows counts but no objects")
+
+
+class LogSource:
+    """The verdicts of an event log, as if the reference had to be asked for each.
+
+    Args:
+        name: The stream's name, also in the log.
+        log: The log.
+
+    Raises:
+        QueryError: the log has no verdicts of that stream.
+    """
+
+    proxies = None
+    has_boxes = True
+
+    def __init__(self, name: str, log: EventLog) -> None:
+        self.name = name
+        verdicts = [one for one in log.records(name) if isinstance(one, Verdict)]
+        if not verdicts:
+            raise QueryError(f"the log holds no verdicts of the stream {name}")
+        self.times_ns = np.array([one.time_ns for one in verdicts], np.int64)
+        self._answers = [one.answer for one in verdicts]
+        self.has_tracks = any((answer.tracks >= 0).any() for answer in self._answers)
+        self._seen = np.zeros(len(verdicts), dtype=np.bool_)
+
+    @classmethod
+    def open(cls, name: str, run_dir: Path) -> LogSource:
+        """Open a run's folder.
+
+        Raises:
+            LogError: it holds no log.
+        """
+        return cls(name, EventLog.open(run_dir))
+
+    @property
+    def calls(self) -> int:
+        """Frames that the reference would have seen so far."""
+        return int(self._seen.sum())
+
+    def counts(self, places: NDArray[np.int64], match: Match) -> NDArray[np.float64]:
+        """How many recorded objects match."""
+        return np.array([match(one).sum() for one in self.answers(places)], np.float64)
+
+    def answers(self, places: NDArray[np.int64]) -> Iterator[Detections]:
+        """What was recorded."""
+        self._seen[places] = True
+        for place in places.tolist():
+            yield self._answers[place]
+
+
+class FilmSource:
+    """A recorded video; the reference detector sees the frames that are asked for, each once.
+
+    Args:
+        name: The stream's name.
+        video: The video.
+        path: Its file.
+        detector: The reference detector.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+
+    proxies = None
+    has_boxes = True
+    has_tracks = False
+
+    def __init__(self, name: str, video: VideoSettings, path: Path, detector: Detector) -> None:
+        self.name = name
+        self.video = video
+        self.times_ns = read_packets(path).times_ns
+        self._detector = detector
+        self._known: dict[int, Detections] = {}
+
+    @property
+    def calls(self) -> int:
+        """Frames that the detector has seen."""
+        return len(self._known)
+
+    def counts(self, places: NDArray[np.int64], match: Match) -> NDArray[np.float64]:
+        """How many detected objects match."""
+        return np.array([match(one).sum() for one in self.answers(places)], np.float64)
+
+    def answers(self, places: NDArray[np.int64]) -> Iterator[Detections]:
+        """What the detector finds."""
+        unknown = sorted({int(place) for place in places} - self._known.keys())
+        batch: list[tuple[int, NDArray[np.uint8]]] = []
+        for frame in decode_frames(self.video, unknown, kind="full"):
+            batch.append(frame)
+            if len(batch) == BATCH:
+                self._detect(batch)
+        self._detect(batch)
+        for place in places.tolist():
+            yield self._known[place]
+
+    def _detect(self, batch: list[tuple[int, NDArray[np.uint8]]]) -> None:
+        if batch:
+            found = self._detector.detect([image for _, image in batch])
+            for (place, _), answer in zip(batch, found, strict=True):
+                self._known[place] = answer
+            batch.clear()
