@@ -44,6 +44,7 @@ class Metrics:
         sightflow_frames_audited_total{stream}                  frames that the audit drew
         sightflow_audit_recall{stream,bound}                    live recall: low, value, high
         sightflow_audit_precision{stream,bound}                 live precision: low, value, high
+        sightflow_window_estimate{stream,name,bound}            the latest window: low, value, high
         sightflow_contract_changes_total{stream,reason}         contracts broken, plans certified
         sightflow_frames_dropped_total{stream,reason}           frames that were not looked at
         sightflow_packets_corrupt_total{stream,reason}          packets that became no frame
@@ -71,14 +72,12 @@ class Metrics:
             "contract_changes", "Contracts broken, plans certified or refused", "stream reason"
         )
         self._shares = {
-            name: Gauge(
-                f"sightflow_{name}",
-                f"Live {name}, 0..1",
-                ["stream", "bound"],
-                registry=self.registry,
-            )
+            name: self._gauge(name, f"Live {name}, 0..1", "stream bound")
             for name in ("audit_recall", "audit_precision")
         }
+        self._windows = self._gauge(
+            "window_estimate", "The latest window's estimate", "stream name bound"
+        )
         self._dropped = self._counter(
             "frames_dropped", "Frames that were not looked at", "stream reason"
         )
@@ -101,6 +100,9 @@ class Metrics:
 
     def _counter(self, name: str, help_text: str, labels: str) -> Counter:
         return Counter(f"sightflow_{name}", help_text, labels.split(), registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, labels: str) -> Gauge:
+        return Gauge(f"sightflow_{name}", help_text, labels.split(), registry=self.registry)
 
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records of one stream."""
@@ -128,10 +130,13 @@ class Metrics:
             self._audited.labels(stream).inc(audited)
 
     def _observe_estimate(self, stream: str, estimate: Estimate) -> None:
-        gauge = self._shares.get(estimate.name.replace(" ", "_"))
-        if gauge is not None:
-            for bound in ("low", "value", "high"):
-                gauge.labels(stream, bound).set(getattr(estimate, bound))
+        share = self._shares.get(estimate.name.replace(" ", "_"))
+        for bound in ("low", "value", "high"):
+            value = getattr(estimate, bound)
+            if share is not None:
+                share.labels(stream, bound).set(value)
+            else:
+                self._windows.labels(stream, estimate.name, bound).set(value)
 
     def _observe_event(self, stream: str, event: StreamEvent) -> None:
         self._events.labels(stream, event.kind.value).inc()

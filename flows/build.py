@@ -3,6 +3,7 @@
 ::
 
     frames ─► events ─────────────────────────────────────────┐
+       ├────► observe ─► windows ─────────────────────────────┤
        └────► cascade ─► track ─┬─► verdicts, audit, contract ─┼─► records ─► every sink
                                 └─► episodes ─────────────────┘
 
@@ -23,10 +24,13 @@ from typing_extensions import override
 from connectors.video import VideoSettings, VideoSource
 from connectors.video.uri import parse_uri
 from flows.sinks import MEGABYTE
+from flows.windows import observe_settings, window_proxies, window_settings
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
 from operators.cascade import cascade
+from operators.observe import observe
 from operators.track import TrackSettings, track
+from operators.window import window
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     from bytewax.outputs import Sink
 
     from flows.cascades import Cascades
-    from flows.config import AlertSection, Configuration, StreamSection
+    from flows.config import AlertSection, Configuration, StreamSection, WindowSection
     from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
@@ -95,8 +99,37 @@ def build(configuration: Configuration, parts: Parts) -> Dataflow:
         outputs.append(
             op.map_value("alerts", episodes("rules", decided, rules, parts.origin), list)
         )
+    for place, section in enumerate(configuration.windows):
+        outputs += _windows(f"windows_{place}", frames, section, configuration, parts)
     _write(outputs, parts)
     return flow
+
+
+def _windows(
+    step: str,
+    frames: KeyedStream[FrameBatch],
+    section: WindowSection,
+    configuration: Configuration,
+    parts: Parts,
+) -> list[KeyedStream[list[Record]]]:
+    """The estimates of one section's windows, and what is to be said of them."""
+    observed = observe(
+        f"{step}_observe",
+        frames,
+        observe_settings(section, configuration),
+        parts.cascades.models.reference,
+        window_proxies(section, parts.cascades),
+        _shard,
+    )
+    told = window(f"{step}_window", observed, window_settings(section))
+    return [
+        op.map_value(f"{step}_estimates", told.estimates, _one),
+        op.map_value(f"{step}_events", told.events, _one),
+    ]
+
+
+def _one(record: Record) -> list[Record]:
+    return [record]
 
 
 def _write(outputs: list[KeyedStream[list[Record]]], parts: Parts) -> None:

@@ -111,7 +111,7 @@ def no_frames(stream: str, settings: WindowSettings, first: int, windows: int) -
     return StreamEvent(
         stream,
         start_ns,
-        EventKind.DROPPED,
+        EventKind.WINDOW,
         reason="no_frames",
         detail=f"{windows} windows of {settings.name} have no frames",
     )
@@ -124,7 +124,7 @@ def no_answers(
     return StreamEvent(
         stream,
         (end - settings.panes) * settings.slide_ns,
-        EventKind.DROPPED,
+        EventKind.WINDOW,
         sum(pane.frames for pane in panes),
         "no_answers",
         f"a window of {settings.name} has fewer than {FEWEST_ANSWERS} answers of the reference",
@@ -136,9 +136,9 @@ def unanswered(item: Observations) -> Iterator[StreamEvent]:
     missing = np.flatnonzero(item.drawn & np.isnan(item.value.sum(axis=1)))
     if len(missing):
         time_ns = int(item.time_ns[missing[0]])
-        yield StreamEvent(item.stream, time_ns, EventKind.CORRUPT, len(missing), "no_answer")
+        yield StreamEvent(item.stream, time_ns, EventKind.WINDOW, len(missing), "no_answer")
 
 
 def too_late(stream: str, time_ns: int, frames: int) -> StreamEvent:
     """Tells of frames that came when their windows were final."""
-    return StreamEvent(stream, time_ns, EventKind.DROPPED, frames, "too_late")
+    return StreamEvent(stream, time_ns, EventKind.WINDOW, frames, "too_late")

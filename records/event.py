@@ -14,7 +14,8 @@ class EventKind(StrEnum):
 
     OPENED and RECONNECTED start a run of frames. LOST, UNREADABLE and ENDED end one. CORRUPT,
     DROPPED and TRUNCATED count what did not become a frame, with the reason. CONTRACT tells that
-    the accuracy contract was broken, or a plan certified or refused.
+    the accuracy contract was broken, or a plan certified or refused; WINDOW, with the reason, that
+    a window of an aggregate lacks frames or answers, or that frames came too late for it.
     """
 
     OPENED = "opened"
@@ -26,6 +27,7 @@ class EventKind(StrEnum):
     UNREADABLE = "unreadable"
     ENDED = "ended"
     CONTRACT = "contract"
+    WINDOW = "window"
 
 
 @dataclass(frozen=True, slots=True)

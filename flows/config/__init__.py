@@ -19,6 +19,7 @@ from flows.config.model import (
     StreamSection,
     TrackSection,
     WebhookSection,
+    WindowSection,
 )
 from flows.config.schema import json_schema
 
@@ -38,6 +39,7 @@ __all__ = [
     "StreamSection",
     "TrackSection",
     "WebhookSection",
+    "WindowSection",
     "json_schema",
     "load",
     "parse",

@@ -5,6 +5,7 @@ They look at the plain values, so that they find their faults even when other ke
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def cross_check(document: Document, folder: Path) -> None:
     _check_predicate(document, value)
     check_cascade(document, value, folder)
     _check_alerts(document, value)
+    _check_windows(document, value)
     sinks = _mapping(value.get("sinks"))
     _check_outputs(document, sinks, folder)
     for place, webhook in enumerate(_list(sinks.get("webhooks"))):
@@ -172,6 +174,33 @@ def _check_alerts(document: Document, value: dict[str, Any]) -> None:
             if stream not in streams:
                 remedy = f"Use one of {', '.join(streams) or 'those under streams'}."
                 document.fault((*path, "streams", inner), repr(stream), "is no stream", remedy)
+
+
+def _check_windows(document: Document, value: dict[str, Any]) -> None:
+    streams = [_mapping(one) for one in _mapping(value.get("streams")).values()]
+    sections = [_mapping(one) for one in _list(value.get("windows"))]
+    names = Counter(one.get("name") for one in sections if isinstance(one.get("name"), str))
+    for place, section in enumerate(sections):
+        path: KeyPath = ("windows", place)
+        name = section.get("name")
+        if isinstance(name, str) and names[name] > 1:
+            document.fault((*path, "name"), repr(name), "names two windows", "Give each its own.")
+        for inner, counted in _texts(section.get("classes")):
+            detector = _mapping(value.get("detector"))
+            _check_counted(document, (*path, "classes", inner), counted, detector)
+        size, slide = section.get("size_seconds", 60.0), section.get("slide_seconds")
+        if isinstance(size, int | float) and isinstance(slide, int | float) and slide > 0:
+            panes = round(size / slide)
+            if panes < 1 or not math.isclose(panes * slide, size):
+                problem = f"does not divide size_seconds, which is {size}"
+                document.fault((*path, "slide_seconds"), str(slide), problem, "Take one that does.")
+        trained = _mapping(value.get("cascade")).get("trained")
+        if section.get("proxy_stride") is not None and not trained:
+            problem = "needs the model of a trained cascade"
+            document.fault((*path, "proxy_stride"), "", problem, "Add cascade.trained.")
+        if section.get("in_zone") is True and not any(one.get("zone") for one in streams):
+            remedy = "Give a stream its zone, or remove in_zone."
+            document.fault((*path, "in_zone"), "true", "needs a stream with a zone", remedy)
 
 
 def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> None:

@@ -24,6 +24,7 @@ from flows.config.section import (
     Zone,
 )
 from operators.cascade import LARGEST_BATCH
+from operators.observe import LARGEST_STRIDE
 
 RecordKind = Literal["verdict", "alert", "event", "estimate", "reading"]
 """The kinds of record that a sink may be asked for."""
@@ -144,6 +145,42 @@ class AlertSection(Section):
     streams: list[Text] = Field([], description="The streams it watches; all when empty.")
 
 
+class WindowSection(Section):
+    """Averages over windows of event time, with intervals, from a few calls of the detector."""
+
+    name: Name = Field(description="The windows' name, the first part of each estimate's.")
+    classes: list[Text] = Field(min_length=1, description="The classes; each is told by itself.")
+    aggregates: list[Literal["average", "sum", "presence"]] = Field(
+        ["average"], min_length=1, description="Per frame, over all frames, share of the frames."
+    )
+    at_least: Count = Field(1, description="The count from which a frame counts for presence.")
+    size_seconds: PositiveSeconds = Field(60.0, description="Length of a window, seconds.")
+    slide_seconds: PositiveSeconds | None = Field(
+        None, description="From one window's start to the next; null = the size. Divides the size."
+    )
+    calls_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        3600.0, description="Detector calls an hour of event time, shared by the streams."
+    )
+    confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
+        0.95, description="Of each interval."
+    )
+    score_at_least: Share = Field(0.0, description="Only boxes with this score count, 0..1.")
+    in_zone: bool = Field(default=False, description="Count only in each stream's own zone.")
+    proxy_stride: Count | None = Field(
+        None,
+        le=LARGEST_STRIDE,
+        description="Let the trained cascade's small model count every so many frames, which "
+        "narrows the intervals of its class; null = never.",
+    )
+    lateness_seconds: Seconds = Field(
+        0.0, description="How long after its end a window is corrected by late frames, seconds."
+    )
+    out_of_order_seconds: Seconds = Field(
+        0.0, description="How far behind the latest frame one may come and be on time, seconds."
+    )
+    seed: int = Field(0, ge=0, description="Of the frames that are drawn.")
+
+
 class EventLogSection(Section):
     """The event log that replays read."""
 
@@ -160,7 +197,7 @@ class JsonLinesSection(Section):
 
     path: Text = Field(description="The file to append to; '-' = standard output.")
     kinds: list[RecordKind] = Field(
-        ["verdict", "alert", "event"], min_length=1, description="The records to write."
+        ["verdict", "alert", "event", "estimate"], min_length=1, description="The records to write."
     )
 
 
@@ -168,7 +205,7 @@ class ConsoleSection(Section):
     """Readable lines on the terminal."""
 
     kinds: list[RecordKind] = Field(
-        ["alert", "event"], min_length=1, description="The records to show."
+        ["alert", "event", "estimate"], min_length=1, description="The records to show."
     )
 
 
@@ -229,6 +266,7 @@ class Configuration(Section):
         default_factory=TrackSection, description="Tracks; null = none."
     )
     alerts: list[AlertSection] = Field([], description="The rules that alert.")
+    windows: list[WindowSection] = Field([], description="Averages with intervals.")
     sinks: SinksSection = Field(default_factory=SinksSection)
     metrics: MetricsSection | None = Field(
         None, description="The /metrics endpoint; off by default."

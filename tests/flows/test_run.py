@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from connectors.receiver import WebhookReceiver
@@ -19,6 +20,7 @@ from flows.run import RunRequest, run
 from records import (
     Alert,
     Detections,
+    Estimate,
     EventKind,
     LogError,
     SightflowError,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from flows.summary import RunSummary
@@ -69,6 +70,33 @@ def test_every_frame_is_decided_logged_and_counted(street: Street) -> None:
         assert (verdict.copied_from is None) == (verdict.stage is Stage.REFERENCE)
         if verdict.copied_from is not None:
             assert verdict.answer == answers[verdict.copied_from]
+
+
+def test_windows_are_estimated_beside_the_cascade(street: Street) -> None:
+    more = """\
+windows:
+  - {name: people, classes: [person, car], aggregates: [average, presence], size_seconds: 4,
+     calls_per_hour: 18000}
+"""
+    summary = run_street(write_configuration(street, more=more))
+    assert summary.frames == FRAMES
+    log = EventLog.open(street.folder / "run")
+    estimates = [record for record in log.records() if isinstance(record, Estimate)]
+    names = {one.name for one in estimates}
+    assert names == {
+        f"people/{aggregate}/{name}"
+        for aggregate in ("average", "presence")
+        for name in ("person", "car")
+    }
+    average = [one for one in estimates if one.name == "people/average/person"]
+    assert [one.start_ns for one in average] == [0, 4 * 10**9, 8 * 10**9]
+    for one in average:
+        frames = street.truth[one.start_ns // 10**8 : one.end_ns // 10**8]
+        truth = np.mean([answer.count("person") for answer in frames])
+        assert one.frames == 40
+        assert 12 <= one.reference_calls <= 22
+        assert abs(one.value - truth) < 1
+        assert one.low <= one.value <= one.high
 
 
 def test_the_answers_are_near_the_truth(street: Street) -> None:

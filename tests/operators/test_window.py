@@ -133,7 +133,7 @@ def test_late_frames_correct_a_window_until_its_lateness_is_over() -> None:
             exact(3.0, 0, 10, 3, late=2, revision=1),
             exact(4.0, 0, 10, 4, late=3, revision=2),
         ],
-        [StreamEvent("gate", 9 * S, EventKind.DROPPED, 1, "too_late")],
+        [StreamEvent("gate", 9 * S, EventKind.WINDOW, 1, "too_late")],
     )
 
 
@@ -154,7 +154,7 @@ def test_windows_without_frames_are_told_once_for_a_gap() -> None:
     windows = Windows(settings())
     told, events = run(windows, [of([5, 45], [1, 3]), of([1_000_000_005], [4])])
     assert told == [exact(1.0, 0, 10, 1), exact(3.0, 40, 50, 1)]
-    kind, reason = EventKind.DROPPED, "no_frames"
+    kind, reason = EventKind.WINDOW, "no_frames"
     detail = "{} windows of q have no frames"
     assert events == [
         StreamEvent("gate", 10 * S, kind, 0, reason, detail.format(3)),
@@ -164,14 +164,14 @@ def test_windows_without_frames_are_told_once_for_a_gap() -> None:
 
 def test_frames_without_answers_give_the_widest_interval_or_an_event() -> None:
     item = of([1, 2, 11], [np.nan, np.nan, 1], weight=[0, 2, 2])
-    broken = StreamEvent("gate", 2 * S, EventKind.CORRUPT, 1, "no_answer")
+    broken = StreamEvent("gate", 2 * S, EventKind.WINDOW, 1, "no_answer")
     told, events = run(Windows(settings(most=8)), [item])
     assert told == [Estimate("gate", "q/average/car", 0, 10 * S, 4.0, 0.0, 8.0, 0.95, 0, 2)]
     assert events == [broken]
     told, events = run(Windows(settings()), [item])
     detail = "a window of q has fewer than 2 answers of the reference"
     assert told == []
-    assert events == [broken, StreamEvent("gate", 0, EventKind.DROPPED, 2, "no_answers", detail)]
+    assert events == [broken, StreamEvent("gate", 0, EventKind.WINDOW, 2, "no_answers", detail)]
 
 
 def test_a_number_above_the_most_widens_the_interval_and_breaks_nothing() -> None:

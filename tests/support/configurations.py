@@ -85,6 +85,15 @@ sinks:
     - url: https://example.com/hook
       secrets: ["${HOOK_SECRET}"]
       attempts: 3
+windows:
+  - name: people
+    classes: [person]
+    aggregates: [average, presence]
+    at_least: 2
+    size_seconds: 30
+    slide_seconds: 10
+    calls_per_hour: 1200
+    in_zone: true
 metrics:
   port: 9100
 """

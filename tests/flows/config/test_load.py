@@ -89,7 +89,7 @@ def test_all_faults_are_told_at_once_with_line_key_value_and_remedy(folder: Path
         "A URL must begin with http:// or https://.",
         "a.yaml:67: sinks.webhooks[0].secrets[0]: must not stand in the file "
         "(got a secret that is not shown). Keep it in the environment and write ${NAME} here.",
-        "a.yaml:70: metrics.port: must be at most 65535 (got 99999). The port; 0 = any free one.",
+        "a.yaml:79: metrics.port: must be at most 65535 (got 99999). The port; 0 = any free one.",
     ]
 
 
@@ -229,4 +229,28 @@ cascade:
         "a.yaml:6: cascade.difference.against: needs a question, whose no tells which frames are "
         f"empty (got 'background'). {remedy}",
         f"a.yaml:7: cascade.contract: needs a question. {remedy}",
+    ]
+
+
+def test_windows_are_checked(folder: Path) -> None:
+    text = """\
+version: 1
+name: n
+streams: {gate: {uri: clip.mp4}}
+detector: {classes: [car]}
+windows:
+  - {name: a, classes: [car], size_seconds: 60, slide_seconds: 25, proxy_stride: 3}
+  - {name: a, classes: [bus], in_zone: true}
+"""
+    assert faults(text, folder) == [
+        "a.yaml:6: windows[0].name: names two windows (got 'a'). Give each its own.",
+        "a.yaml:6: windows[0].proxy_stride: needs the model of a trained cascade. "
+        "Add cascade.trained.",
+        "a.yaml:6: windows[0].slide_seconds: does not divide size_seconds, which is 60 (got 25). "
+        "Take one that does.",
+        "a.yaml:7: windows[1].classes[0]: is not kept by the detector (got 'bus'). "
+        "Add it to detector.classes, or use one of car.",
+        "a.yaml:7: windows[1].in_zone: needs a stream with a zone (got true). "
+        "Give a stream its zone, or remove in_zone.",
+        "a.yaml:7: windows[1].name: names two windows (got 'a'). Give each its own.",
     ]
