@@ -205,7 +205,7 @@ class ConsoleSection(Section):
     """Readable lines on the terminal."""
 
     kinds: list[RecordKind] = Field(
-        ["alert", "event", "estimate"], min_length=1, description="The records to show."
+        ["alert", "event"], min_length=1, description="The records to show."
     )
 
 

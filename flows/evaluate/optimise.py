@@ -8,7 +8,7 @@ were measured in place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -149,15 +149,25 @@ def optimise(table: Table, costs: Costs, targets: Targets) -> list[Candidate]:
         targets: What must be reached; tightened here by their margin.
     """
     tight = targets.tightened(targets.margin)
-    found = []
+    best: dict[object, Candidate] = {}
     for plan in dict.fromkeys(plans(table, targets)):
         outcome, quality = outcome_of(plan, table)
-        if quality.meets(tight) and all(one.meets(tight) for one in _shifted(plan, table)):
-            found.append(Candidate(plan, predicted_seconds(costs, outcome.counts), quality))
-    # Of plans that take equally long, the one with fewer stages.
-    found.sort(key=lambda candidate: (candidate.seconds, len(candidate.plan.stages)))
+        if not quality.meets(tight) or not all(one.meets(tight) for one in _shifted(plan, table)):
+            continue
+        seconds = predicted_seconds(costs, outcome.counts)
+        candidate = Candidate(plan, seconds, quality)
+        # A stage that changes nothing is left out, whatever little it costs.
+        same = outcome.positive.tobytes(), replace(outcome.counts, lumas=0)
+        if same not in best or _order(candidate) < _order(best[same]):
+            best[same] = candidate
+    found = sorted(best.values(), key=lambda one: one.seconds)
     alone = next(place for place, one in enumerate(found) if one.plan == REFERENCE)
     return found[: alone + 1]
+
+
+def _order(candidate: Candidate) -> tuple[int, float]:
+    """Among plans that do the same: the fewest stages, then the fastest."""
+    return len(candidate.plan.stages), candidate.seconds
 
 
 def _shifted(plan: Plan, table: Table) -> Iterator[Quality]:
