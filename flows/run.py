@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from bytewax.dataflow import Dataflow
     from rich.console import Console
 
     from flows.build import Records
@@ -144,7 +145,7 @@ def _drive(
     start = time.perf_counter()
     with _served(configuration, metrics), interrupts_end(parts.stop):
         try:
-            _execute(build(configuration, parts))
+            execute(build(configuration, parts))
             return time.perf_counter() - start, parts.stop.is_set()
         finally:
             # The engine does not close the sources and sinks of a flow that was aborted.
@@ -217,7 +218,8 @@ def interrupts_end(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _execute(flow: Any) -> None:  # noqa: ANN401 - bytewax's Dataflow
+def execute(flow: Dataflow) -> None:
+    """Run a dataflow to its end; what a step raised is raised as it was."""
     try:
         cli_main(flow)
     except BytewaxRuntimeError as error:
