@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +14,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from connectors.codec import to_json
+from connectors.lines import ConsoleSink
 from connectors.log_manifest import MANIFEST_NAME
 from connectors.video import VideoSettings
 from flows.evaluate.proxies import make_proxy
 from flows.evaluate.traces import read_trace
+from flows.follow import follow as follow_windows
+from flows.follow import follow_settings
 from flows.output import JsonOption, console, error_console, print_json, print_text
 from flows.progress import download_progress
 from flows.query import parse
@@ -26,9 +32,13 @@ from models.detectors import DetectorSettings, load_detector
 
 if TYPE_CHECKING:
     from flows.query import Query
-    from records import Detector
+    from flows.query.matching import Zones
+    from records import Detector, Estimate, StreamEvent
 
 _NANOSECONDS = re.compile(r"(\.\d{3})\d{6}Z$")
+
+NAME = re.compile(r"[\w.-]+")
+"""What may stand before the = of a source; an address may hold one as well."""
 
 TRACES = (".gz", ".csv", ".txt", ".npy")
 """The endings of files that are traces."""
@@ -69,10 +79,16 @@ def query(
         str, typer.Option(help=f"Take this way: {', '.join(Way)}; '' lets the planner choose.")
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is random.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Tell each window as it closes, also of cameras.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Answer a question about recorded streams, in FrameQL, with honest intervals."""
+    """Answer a question about streams, in FrameQL, with honest intervals."""
     parsed = parse(sql)
+    if follow:
+        _follow(parsed, source, _zones(zone), seed, (detector, score_at_least), json=json)
+        return
     way = _way(force)
     began = time.perf_counter()
     sources = _sources(parsed, source, fps, proxy, seed, (detector, score_at_least))
@@ -95,6 +111,42 @@ def query(
         console().print(_plan_table(answer))
 
 
+def _follow(
+    parsed: Query,
+    given: list[str],
+    zones: Zones,
+    seed: int,
+    model: tuple[str, float],
+    *,
+    json: bool,
+) -> None:
+    """Tell of windows as they close: a line each, or with --json an object each."""
+    follow_settings(parsed, zones, seed)  # what is wrong is told before a model is loaded
+    videos = {name: VideoSettings(uri=uri) for name, uri in _named(parsed, given).items()}
+    lines = ConsoleSink("stdout", ["estimate", "event"], console()).build("tell", 0, 1)
+
+    def tell(record: Estimate | StreamEvent) -> None:
+        if json:
+            print_text(dumps(to_json(record)))
+        else:
+            lines.write_batch([(record.stream, [record])])
+
+    follow_windows(parsed, videos, _detector(*model), zones, seed, tell, threading.Event())
+
+
+def _named(parsed: Query, given: list[str]) -> dict[str, str]:
+    """The sources by the names of their streams."""
+    named = {}
+    for text in given:
+        name, equals, place = text.partition("=")
+        if not NAME.fullmatch(name) or not equals:
+            if len(parsed.streams) > 1:
+                raise typer.BadParameter("--source must be NAME=FILE where the query has several")
+            name, place = parsed.streams[0], text
+        named[name] = place
+    return named
+
+
 def _way(text: str) -> Way | None:
     if not text:
         return None
@@ -107,15 +159,10 @@ def _way(text: str) -> Way | None:
 def _sources(
     parsed: Query, given: list[str], fps: float, proxy: str, seed: int, model: tuple[str, float]
 ) -> dict[str, Recorded]:
-    named: dict[str, Path] = {}
-    for text in given:
-        name, equals, file = text.partition("=")
-        if not equals and len(parsed.streams) > 1:
-            raise typer.BadParameter("--source must be NAME=FILE where the query has several")
-        named[name if equals else parsed.streams[0]] = Path(file if equals else text)
     found: dict[str, Recorded] = {}
     loaded: Detector | None = None
-    for name, path in named.items():
+    for name, place in _named(parsed, given).items():
+        path = Path(place)
         if path.suffix in TRACES:
             values = read_trace(path)
             rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from connectors.video import VideoSettings
+from flows.cli import main
 from flows.follow import follow, follow_settings
 from flows.query import parse
 from models.detectors import DetectorSettings, load_detector
@@ -20,6 +22,8 @@ from tests.support.pictures import Brightness
 from tests.support.scenes import write_street
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from records import Detector
     from tests.support.scenes import Street
 
@@ -124,3 +128,22 @@ def test_a_stream_that_is_not_there_is_told(detector: Detector) -> None:
     query = parse("SELECT FCOUNT(*) FROM gate GROUP BY TUMBLE(INTERVAL '1' SECOND)")
     with pytest.raises(QueryError, match="there is no stream 'gate'; there is: none"):
         follow(query, {}, detector, {}, 0, lambda _: None, threading.Event())
+
+
+def test_the_command_follows_in_lines_of_json(
+    assets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = assets / "video" / "vtest.avi"
+    sql = "SELECT FCOUNT(*) FROM gate GROUP BY TUMBLE(INTERVAL '40' SECOND) BUDGET 12"
+    words = ["query", sql, "--source", f"gate={video}", "--detector", "yolox_nano", "--follow"]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--json"])
+    assert not caught.value.code
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    estimates = [one for one in records if one["record"] == "estimate"]
+    assert [(one["frames"], one["confidence"]) for one in estimates] == [(400, 0.95), (395, 0.95)]
+    assert [one["kind"] for one in records if one["record"] == "event"] == ["opened", "ended"]
+    with pytest.raises(SystemExit) as caught:
+        main([*words[:1], "SELECT FCOUNT(*) FROM gate", *words[2:]])
+    assert caught.value.code == 2
+    assert "only aggregates over windows can be followed" in capsys.readouterr().err
