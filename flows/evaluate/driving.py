@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 STREAM = "evaluate"
 """The name of the stream in evaluations."""
 
-BATCH_FRAMES = 32
+BATCH_FRAMES = 128
 """Frames that travel together in evaluations."""
 
-FRAMES_IN_MEMORY = 64
+FRAMES_IN_MEMORY = 256
 """Decoded frames held at once in evaluations."""
 
 RUNS = 5

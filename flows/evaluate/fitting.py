@@ -40,12 +40,13 @@ class FitSettings:
     """How the small models are fitted.
 
     Attributes:
-        folds: Blocks of time for cross-fitting, at least 2.
+        folds: Blocks of time for cross-fitting, at least 2. With more, the models that score are
+            trained on nearly as many frames as those that run, and thresholds need less slack.
         packets: How packet models are trained; None for no packet model.
         specialised: How specialised models are trained; None for no specialised model.
     """
 
-    folds: int = 3
+    folds: int = 6
     packets: PacketSettings | None = field(default_factory=PacketSettings)
     specialised: TrainSettings | None = field(default_factory=TrainSettings)
 

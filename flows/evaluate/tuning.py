@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from operators.predicate import Predicate
     from records import Detector
 
-FEWEST_FRAMES = 8 * BATCH_FRAMES
+FEWEST_FRAMES = 256
 """A video needs this many frames to be cut into halves that say anything."""
 
 
