@@ -1,100 +1,50 @@
-"""The delivery of alerts to one webhook endpoint, in a thread of its own.
-
-What is pending is held in memory only.
-"""
+"""The delivery of messages to one webhook endpoint, from the outbox, in a thread of its own."""
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
-from threading import Condition, Lock, Thread
-from typing import TYPE_CHECKING, NamedTuple
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import httpx
 import structlog
 
+from connectors.codec import iso_time
 from connectors.outbound import new_client, parse_url, post
-from connectors.webhook_message import message_body, message_headers, retry_after_seconds
+from connectors.outbox_delivery import GONE, Delivery, DeliveryState
+from connectors.outbox_tally import DELIVERED, DeliveryReport, Tally
+from connectors.webhook_message import message_headers, message_of, retry_after_seconds
 from connectors.webhook_settings import retry_seconds
-from records import RecordError
+from records import RecordError, SightflowError
+from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from random import Random
 
+    from connectors.outbox import Outbox
     from connectors.webhook_settings import WebhookSettings
     from records import Alert, Clock
-
-DELIVERED = ""
-"""The reason of an alert that was delivered: none."""
-
-GONE = "gone"
-"""The endpoint answered 410: it wants nothing more."""
-
-QUEUE_FULL = "queue_full"
-"""Too many alerts were waiting."""
 
 NOT_DRAINED = "not_drained"
 """The flow finished, and the alert was not delivered within `drain_seconds`."""
 
+POLL_SECONDS = 2.0
+"""How soon what another process puts back into the outbox is seen, seconds."""
+
+REPAIR_SECONDS = 1.0
+"""The wait before an outbox that could not be read or written is tried again, seconds."""
+
+_CLOCK_SLACK = 2
 _RETRIED_4XX = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
 }
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryReport:
-    """What became of the alerts given to one endpoint.
-
-    Attributes:
-        delivered: Alerts that the endpoint accepted.
-        failed: Alerts that were given up, by reason.
-        retries: Attempts beyond the first of each alert.
-        pending: Alerts that still wait or are on their way.
-    """
-
-    delivered: int = 0
-    failed: Mapping[str, int] = field(default_factory=dict)
-    retries: int = 0
-    pending: int = 0
-
-
-class Tally:
-    """Counts outcomes; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._outcomes: Counter[str] = Counter()
-        self._given = 0
-        self._retries = 0
-
-    def given(self) -> None:
-        """Count an alert that was given to the endpoint."""
-        with self._lock:
-            self._given += 1
-
-    def retried(self) -> None:
-        """Count a further attempt."""
-        with self._lock:
-            self._retries += 1
-
-    def ended(self, reason: str) -> None:
-        """Count an alert that was delivered, or failed for a reason."""
-        with self._lock:
-            self._outcomes[reason] += 1
-
-    def report(self) -> DeliveryReport:
-        """What was counted so far."""
-        with self._lock:
-            failed = {reason: n for reason, n in sorted(self._outcomes.items()) if reason}
-            pending = self._given - self._outcomes.total()
-            return DeliveryReport(self._outcomes[DELIVERED], failed, self._retries, pending)
 
 
 class _Outcome(NamedTuple):
@@ -105,145 +55,205 @@ class _Outcome(NamedTuple):
     asked: float = 0.0
 
 
-@dataclass(order=True, slots=True)
-class _Pending:
-    due: float
-    number: int
-    alert: Alert = field(compare=False)
-    body: bytes = field(compare=False)
-    attempts: int = field(default=0, compare=False)
-
-
 class Deliverer:
-    """Delivers alerts to one endpoint from a daemon thread; `submit` never waits for it.
+    """Delivers what the outbox holds for one endpoint, from a daemon thread.
 
-    Alerts are tried in the order in which they are due; one that waits for its next attempt does
-    not hold up the others. Each ends exactly once: delivered, or failed for a reason.
+    Messages are tried in the order in which they are due; one that waits for its next attempt does
+    not hold up the others. What is pending when it starts, from an earlier run, goes on.
 
     Args:
         settings: The endpoint's.
+        outbox: Where messages wait.
         tally: Where outcomes are counted.
-        on_end: Called with each alert that ended and its reason; must not raise. It is called in
-            the deliverer's thread, or in that of `submit` and `close`.
+        on_end: Called with the id of each alert that ended and the reason; must not raise. It is
+            called in the deliverer's thread, or in that of `submit` and `close`.
         random: The source of chance for the jitter of the waits.
-        clock: The time for signatures.
+        clock: The wall clock, for signatures and for when attempts are due.
+
+    Raises:
+        SightflowError: the outbox cannot be written.
     """
 
     def __init__(
         self,
         settings: WebhookSettings,
+        outbox: Outbox,
         tally: Tally,
-        on_end: Callable[[Alert, str], None],
+        on_end: Callable[[str, str], None],
         random: Random,
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._endpoint = parse_url(settings.url)
+        self._outbox = outbox
+        self._url = parse_url(settings.url)
+        self._endpoint = outbox.endpoint(settings.endpoint, settings.host)
         self._tally = tally
         self._on_end = on_end
         self._random = random
         self._clock = clock
         self._wake = Condition()
-        self._due: list[_Pending] = []
-        self._open: dict[int, _Pending] = {}
-        self._numbers = 0
-        self._pause_until = 0.0
         self._deadline: float | None = None
-        self._refusal = ""
+        self._left: int | None = None
+        self._tell_what_is_there()
         self._thread = Thread(target=self._run, name=f"webhook {settings.host}", daemon=True)
         self._thread.start()
 
-    def submit(self, alert: Alert) -> None:
-        """Give an alert to the endpoint."""
-        self._tally.given()
-        body = message_body(alert)
+    @property
+    def report(self) -> DeliveryReport:
+        """What became of the alerts so far."""
         with self._wake:
-            full = len(self._open) >= self._settings.queue_at_most
-            reason = self._refusal or (QUEUE_FULL if full else "")
-            if not reason:
-                self._numbers += 1
-                pending = _Pending(time.monotonic(), self._numbers, alert, body)
-                self._open[pending.number] = pending
-                heapq.heappush(self._due, pending)
+            pending = self._outbox.pending(self._endpoint) if self._left is None else self._left
+        return self._tally.report(pending)
+
+    def submit(self, alerts: Sequence[Alert]) -> None:
+        """Put alerts into the outbox; once this returns, a durable one has them.
+
+        Raises:
+            SightflowError: the outbox cannot be written.
+        """
+        messages = [message_of(alert) for alert in alerts]
+        with self._wake:
+            if self._left is not None and not self._outbox.durable:
+                refused = tuple((message.id, NOT_DRAINED) for message in messages)
+            else:
+                most = self._settings.queue_at_most
+                added = self._outbox.add(self._endpoint, messages, self._clock(), most)
+                self._tally.known(added.known)
+                refused = added.refused
                 self._wake.notify()
-        if reason:
-            self._end(alert, reason)
+            self._count(refused)
+        self._tell(refused)
+
+    def finish(self) -> float:
+        """Begin to drain: what is pending is delivered for up to `drain_seconds` from now.
+
+        Returns:
+            When that ends, monotonic seconds.
+        """
+        with self._wake:
+            if self._deadline is None:
+                self._deadline = time.monotonic() + self._settings.drain_seconds
+                self._wake.notify()
+            return self._deadline
 
     def close(self) -> None:
-        """Deliver what is pending for up to `drain_seconds`; what is left then has failed."""
+        """Drain, then stop: what is left stays pending in a durable outbox, else it has failed.
+
+        May be called twice.
+        """
+        deadline = self.finish()
+        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        ended: list[tuple[str, str]] = []
         with self._wake:
-            self._refusal = self._refusal or NOT_DRAINED
-            self._deadline = time.monotonic() + self._settings.drain_seconds
+            if self._left is not None:
+                return
+            if not self._outbox.durable:
+                ids = self._outbox.fail_pending(self._endpoint, NOT_DRAINED, self._clock())
+                ended = [(one, NOT_DRAINED) for one in ids]
+            self._count(ended)
+            self._left = self._outbox.pending(self._endpoint)
             self._wake.notify()
-        self._thread.join(self._settings.drain_seconds)
-        self._end_all(NOT_DRAINED)
+        self._tell(ended)
+        if self._left:
+            _log.warning("webhooks stay pending", endpoint=self._url.host, pending=self._left)
+
+    def _tell_what_is_there(self) -> None:
+        disabled_ns = self._outbox.disabled_ns(self._endpoint)
+        pending = self._outbox.pending(self._endpoint)
+        if disabled_ns is not None:
+            _log.warning(
+                "webhook endpoint is disabled since it answered 410; 'sightflow alerts replay' "
+                "enables it",
+                endpoint=self._url.host,
+                since=iso_time(disabled_ns),
+            )
+        if pending:
+            _log.info("webhooks go on from the outbox", endpoint=self._url.host, pending=pending)
 
     def _run(self) -> None:
         with new_client(self._settings.timeout_seconds) as client:
-            while (pending := self._next()) is not None:
-                self._attempt(client, pending)
+            while (delivery := self._persist(self._next)) is not None:
+                if delivery.attempts:
+                    self._tally.retried()
+                outcome = self._send(client, delivery)
+                self._tell(self._persist(partial(self._record, delivery, outcome)) or ())
 
-    def _next(self) -> _Pending | None:
+    def _persist(self, action: Callable[[], _T | None]) -> _T | None:
+        """Do something with the outbox, again until that works, or until delivery has ended."""
+        while True:
+            try:
+                return action()
+            except SightflowError as error:
+                if self._outbox.closed:
+                    return None
+                _log.error("outbox fails", endpoint=self._url.host, error=str(error))
+            with self._wake:
+                if self._wake.wait_for(lambda: self._left is not None, REPAIR_SECONDS):
+                    return None
+
+    def _next(self) -> Delivery | None:
         """Wait for the next attempt that is due; None when no more will be before the end."""
         with self._wake:
-            while True:
-                wait = None
-                if self._due:
-                    due = max(self._due[0].due, self._pause_until)
-                    now = time.monotonic()
-                    if self._deadline is not None and max(due, now) > self._deadline:
-                        return None
-                    if due <= now:
-                        return heapq.heappop(self._due)
-                    wait = due - now
-                elif self._deadline is not None:
+            while self._left is None:
+                delivery = self._outbox.next_due(self._endpoint)
+                wait = None if delivery is None else self._wait_seconds(delivery)
+                if self._deadline is not None and (
+                    wait is None or time.monotonic() + wait > self._deadline
+                ):
                     return None
-                self._wake.wait(wait)
+                if wait == 0:
+                    return delivery
+                self._wake.wait(POLL_SECONDS if wait is None else min(wait, POLL_SECONDS))
+        return None
 
-    def _attempt(self, client: httpx.Client, pending: _Pending) -> None:
-        if pending.attempts:
-            self._tally.retried()
-        pending.attempts += 1
-        outcome = self._send(client, pending)
-        if outcome.reason == GONE:
-            with self._wake:
-                self._refusal = GONE
-                self._due.clear()
-            self._end_all(GONE)
-        elif outcome.retry and pending.attempts < self._settings.attempts:
-            self._postpone(pending, outcome)
-        else:
-            with self._wake:
-                still_open = self._open.pop(pending.number, None)
-            if still_open:
-                self._end(pending.alert, outcome.reason)
+    def _wait_seconds(self, delivery: Delivery) -> float:
+        wait = max(delivery.due_ns - self._clock(), 0) / NANOSECONDS
+        # None waits this long unless the clock was set back, or the settings were changed.
+        return 0.0 if wait > _CLOCK_SLACK * self._settings.most_retry_seconds else wait
 
-    def _postpone(self, pending: _Pending, outcome: _Outcome) -> None:
-        wait = retry_seconds(self._settings, pending.attempts, self._random, outcome.asked)
-        now = time.monotonic()
+    def _record(self, delivery: Delivery, outcome: _Outcome) -> list[tuple[str, str]]:
+        """Record an attempt in the outbox: what has ended with it, and why."""
+        now_ns, message = self._clock(), delivery.message
         with self._wake:
-            if pending.number not in self._open:
-                return  # it has failed meanwhile, at the end of the flow
-            pending.due = now + wait
-            if outcome.asked:
-                # The endpoint asked for quiet: no other alert may call it before, either.
-                self._pause_until = max(self._pause_until, pending.due)
-            heapq.heappush(self._due, pending)
+            if self._left is not None:
+                return []  # too late: it stays pending, or has failed
+            if outcome.retry and delivery.attempts + 1 < self._settings.attempts:
+                self._postpone(delivery, outcome, now_ns)
+                return []
+            if outcome.reason == GONE:
+                ids = self._outbox.disable(self._endpoint, message, now_ns)
+            else:
+                state = DeliveryState.FAILED if outcome.reason else DeliveryState.DELIVERED
+                self._outbox.settle(self._endpoint, message, state, outcome.reason, now_ns)
+                ids = [delivery.id]
+            ended = [(one, outcome.reason) for one in ids]
+            self._count(ended)
+        return ended
+
+    def _postpone(self, delivery: Delivery, outcome: _Outcome, now_ns: int) -> None:
+        attempt = delivery.attempts + 1
+        wait = retry_seconds(self._settings, attempt, self._random, outcome.asked)
+        due_ns = now_ns + round(wait * NANOSECONDS)
+        # An endpoint that asks for quiet is called with no other alert before, either.
+        pause = outcome.asked > 0
+        self._outbox.postpone(
+            self._endpoint, delivery.message, outcome.reason, now_ns, due_ns, pause=pause
+        )
         _log.info(
             "webhook will be tried again",
-            endpoint=self._endpoint.host,
-            alert=pending.alert.id,
+            endpoint=self._url.host,
+            alert=delivery.id,
             reason=outcome.reason,
-            attempt=pending.attempts,
+            attempt=attempt,
             wait_seconds=round(wait, 3),
         )
 
-    def _send(self, client: httpx.Client, pending: _Pending) -> _Outcome:
+    def _send(self, client: httpx.Client, delivery: Delivery) -> _Outcome:
         now_ns = self._clock()
-        headers = message_headers(pending.alert, pending.body, self._settings.secrets, now_ns)
+        headers = message_headers(delivery.id, delivery.body, self._settings.secrets, now_ns)
         private = self._settings.allow_private
         try:
-            response = post(client, self._endpoint, pending.body, headers, allow_private=private)
+            response = post(client, self._url, delivery.body, headers, allow_private=private)
         except RecordError:
             return _Outcome("address_refused")
         except OSError:
@@ -255,19 +265,17 @@ class Deliverer:
         asked = retry_after_seconds(response.headers.get("retry-after", ""), now_ns)
         return _outcome(response.status_code, asked)
 
-    def _end_all(self, reason: str) -> None:
-        with self._wake:
-            left, self._open = self._open, {}
-        for pending in left.values():
-            self._end(pending.alert, reason)
+    def _count(self, ended: Sequence[tuple[str, str]]) -> None:
+        """Count what ended; with the lock held, so that `close` misses none of it."""
+        for _, reason in ended:
+            self._tally.ended(reason)
 
-    def _end(self, alert: Alert, reason: str) -> None:
-        self._tally.ended(reason)
-        if reason:
-            _log.warning(
-                "webhook failed", endpoint=self._endpoint.host, alert=alert.id, reason=reason
-            )
-        self._on_end(alert, reason)
+    def _tell(self, ended: Sequence[tuple[str, str]]) -> None:
+        host = self._url.host
+        for alert_id, reason in ended:
+            if reason != DELIVERED:
+                _log.warning("webhook failed", endpoint=host, alert=alert_id, reason=reason)
+            self._on_end(alert_id, reason)
 
 
 def _outcome(status: int, asked: float) -> _Outcome:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from standardwebhooks import Webhook
 
 from connectors.codec import iso_time, to_json
+from connectors.outbox_delivery import Message
 
 if TYPE_CHECKING:
     from records import Alert
@@ -31,20 +32,25 @@ def message_body(alert: Alert) -> bytes:
     return json.dumps(message, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+def message_of(alert: Alert) -> Message:
+    """Write an alert as the message that waits in the outbox."""
+    return Message(alert.id, alert.time_ns, alert.episode, message_body(alert))
+
+
 def message_headers(
-    alert: Alert, body: bytes, secrets: tuple[str, ...], now_ns: int
+    alert_id: str, body: bytes, secrets: tuple[str, ...], now_ns: int
 ) -> dict[str, str]:
     """Sign a message.
 
     Args:
-        alert: The alert. Its id is the message's, percent-encoded where a header needs it.
+        alert_id: The alert's id. It is the message's, percent-encoded where a header needs it.
         body: What `message_body` gave.
         secrets: One signature is made with each.
         now_ns: The time of this attempt, nanoseconds since 1970 UTC.
     """
     seconds = now_ns // _NANOSECONDS
     moment = datetime.fromtimestamp(seconds, UTC)
-    identity = quote(alert.id, safe=":/")
+    identity = quote(alert_id, safe=":/")
     signed = [Webhook(secret).sign(identity, moment, body.decode()) for secret in secrets]
     return {
         "content-type": "application/json",

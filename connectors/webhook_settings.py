@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 from dataclasses import dataclass, field
+from hashlib import sha256
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ MOST_SECRET_BYTES = 64
 
 _MOST_SECRETS = 8
 _NEW_SECRET_BYTES = 32
+_DIGEST_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,27 @@ class WebhookSettings:
             Several give as many signatures, so that a receiver can change from one to the next.
         timeout_seconds: How long connecting, and each write or read, may take.
         attempts: How often one alert is sent at most, 1 or more.
-        first_retry_seconds: The wait before the second attempt; it doubles from one to the next.
-        most_retry_seconds: The longest wait, also when the endpoint asks for a longer one.
+        first_retry_seconds: The wait before the second attempt.
+        retry_factor: By how much each wait is longer than the one before, 1 or more.
+        most_retry_seconds: The longest wait, also when the endpoint asks for a longer one. The
+            defaults spread ten attempts over one to two days: 5 s, 20 s, 80 s, 5 min, 21 min,
+            85 min, 6 h, 23 h, 24 h. Standard Webhooks recommends several days, and gives as an
+            example as many attempts from 5 s to 24 h apart.
         jitter: The share of each wait, 0 to 1, that is left to chance so that senders do not call
             in step.
         allow_private: Whether the endpoint may have an address that is not public.
-        queue_at_most: How many alerts may wait; one more fails as ``queue_full``.
+        queue_at_most: How many alerts may wait; the newest beyond it fail as ``queue_full``.
         drain_seconds: How long a finished flow waits for alerts that are still to be delivered.
+            What is left then goes on at the next start, if the outbox is durable.
     """
 
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     timeout_seconds: float = 10.0
     attempts: int = 10
-    first_retry_seconds: float = 1.0
-    most_retry_seconds: float = 300.0
+    first_retry_seconds: float = 5.0
+    retry_factor: float = 4.0
+    most_retry_seconds: float = 86_400.0
     jitter: float = 0.5
     allow_private: bool = False
     queue_at_most: int = 1000
@@ -77,6 +85,8 @@ class WebhookSettings:
         for name in ("timeout_seconds", "first_retry_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise RecordError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 1 <= self.retry_factor < math.inf:
+            raise RecordError(f"retry_factor must be at least 1, got {self.retry_factor}")
         if not self.first_retry_seconds <= self.most_retry_seconds < math.inf:
             raise RecordError(
                 f"most_retry_seconds must be at least first_retry_seconds, "
@@ -91,6 +101,15 @@ class WebhookSettings:
     def host(self) -> str:
         """The host of the URL: all of it that logs and metrics may show."""
         return parse_url(self.url).host
+
+    @property
+    def endpoint(self) -> str:
+        """What tells the endpoint from others: its host and a digest of its URL.
+
+        >>> WebhookSettings("https://example.com/in?token=1", (new_secret(),)).endpoint
+        'example.com#e87ac41c3178'
+        """
+        return f"{self.host}#{sha256(self.url.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"
 
 
 def is_secret(text: str) -> bool:
@@ -127,10 +146,16 @@ def retry_seconds(
         asked: How long the endpoint asks to wait (``Retry-After``), seconds.
 
     Returns:
-        Seconds: ``first * 2 ** (attempt - 1)``, at most `most_retry_seconds`, less up to the share
-        `jitter` of it; or what the endpoint asks for, if that is longer, within the same limit.
+        Seconds: ``first * factor ** (attempt - 1)``, at most `most_retry_seconds`, less up to the
+        share `jitter` of it; or what the endpoint asks for, if that is longer, within the same
+        limit.
     """
-    most = settings.most_retry_seconds
-    doublings = min(attempt - 1, math.ceil(math.log2(most / settings.first_retry_seconds)))
-    wait = min(settings.first_retry_seconds * 2.0**doublings, most)
+    first, factor, most = (
+        settings.first_retry_seconds,
+        settings.retry_factor,
+        settings.most_retry_seconds,
+    )
+    # Compared as logarithms, since the power itself may be too large for a float.
+    limited = (attempt - 1) * math.log(factor) >= math.log(most) - math.log(first)
+    wait = most if limited else first * factor ** (attempt - 1)
     return min(max(wait * (1 - settings.jitter * random.random()), asked), most)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows.commands import (
+    alerts,
     assets,
     configuration,
     evaluate,
@@ -44,6 +45,7 @@ app.command()(information.doctor)
 evaluate.app.command("aggregate")(evaluate_traces.aggregate)
 evaluate.app.command("limit")(evaluate_traces.limit)
 app.add_typer(evaluate.app)
+app.add_typer(alerts.app)
 app.add_typer(assets.app)
 app.command()(information.version)
 

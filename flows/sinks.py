@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import structlog
 
 from connectors.lines import STANDARD_OUTPUT, ConsoleSink, JsonLinesSink
 from connectors.log_writer import EventLogSink, LogSettings
+from connectors.outbox import Outbox
 from connectors.webhook import WebhookSettings, WebhookSink
+from records import SightflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bytewax.outputs import Sink
@@ -20,10 +25,12 @@ if TYPE_CHECKING:
 
     from connectors.metrics import Metrics
     from flows.config import Configuration, WebhookSection
-    from records import Alert
 
 MEGABYTE = 1_000_000
 """Bytes in a megabyte, as segments are sized."""
+
+PENDING = "pending"
+"""Why an alert is undelivered that waits in a durable outbox: its turn comes at the next start."""
 
 _log = structlog.get_logger()
 
@@ -35,10 +42,12 @@ class Sinks:
     Attributes:
         steps: Each sink, by the name of its step in the dataflow.
         webhooks: Those among them that deliver in the background.
+        outbox: Where alerts wait for those; None without any.
     """
 
     steps: dict[str, Sink[Any]]
     webhooks: tuple[WebhookSink, ...]
+    outbox: Outbox | None = None
 
     @classmethod
     def make(
@@ -50,7 +59,10 @@ class Sinks:
         *,
         console: Console | None,
     ) -> Sinks:
-        """Make the sinks of a configuration. Nothing is opened yet.
+        """Make the sinks of a configuration. Only the outbox of webhooks is opened yet.
+
+        The outbox lies beside the runs, in the event log's directory, so that what one run could
+        not deliver goes on in the next. Without an event log it is in memory.
 
         Args:
             configuration: The configuration.
@@ -58,6 +70,9 @@ class Sinks:
             run_dir: The run's folder, for the event log; None for none.
             metrics: Counts deliveries.
             console: Where the console sink writes, if it is configured; None for nowhere.
+
+        Raises:
+            SightflowError: the outbox cannot be opened, or another run delivers from it.
         """
         section = configuration.sinks
         steps: dict[str, Sink[Any]] = {}
@@ -69,16 +84,26 @@ class Sinks:
             steps[f"json_lines_{place}"] = JsonLinesSink(path, lines.kinds)
         if section.console is not None and console is not None:
             steps["console"] = ConsoleSink("stderr", section.console.kinds, console)
-        webhooks = tuple(
-            _webhook(webhook, place, metrics) for place, webhook in enumerate(section.webhooks)
+        if not section.webhooks:
+            return cls(steps, ())
+        webhooks = webhook_settings(section.webhooks)
+        outbox = Outbox(
+            None
+            if run_dir is None or section.event_log is None
+            else outbox_path(folder / section.event_log.directory, configuration.name)
         )
-        steps |= {f"webhook_{place}": sink for place, sink in enumerate(webhooks)}
-        return cls(steps, webhooks)
+        sinks = webhook_sinks(webhooks, outbox, metrics)
+        steps |= {f"webhook_{place}": sink for place, sink in enumerate(sinks)}
+        return cls(steps, sinks, outbox)
 
     def close(self) -> None:
-        """End deliveries, waiting as long as each endpoint's settings say."""
+        """End deliveries, waiting as long as each endpoint's settings say, at the same time."""
+        for webhook in self.webhooks:
+            webhook.finish()
         for webhook in self.webhooks:
             webhook.close()
+        if self.outbox is not None:
+            self.outbox.close()
 
     @property
     def delivered(self) -> int:
@@ -87,28 +112,81 @@ class Sinks:
 
     @property
     def undelivered(self) -> dict[str, int]:
-        """Alerts that webhooks did not take, by reason."""
+        """Alerts that webhooks did not take, by reason; `PENDING` for those that still wait."""
         total: dict[str, int] = {}
-        for webhook in self.webhooks:
-            for reason, count in webhook.report.failed.items():
+        for report in [webhook.report for webhook in self.webhooks]:
+            waiting = {PENDING: report.pending} if report.pending else {}
+            for reason, count in (report.failed | waiting).items():
                 total[reason] = total.get(reason, 0) + count
         return total
 
 
-def _webhook(section: WebhookSection, place: int, metrics: Metrics) -> WebhookSink:
-    settings = WebhookSettings(
-        secrets=tuple(secret.get_secret_value() for secret in section.secrets),
-        **section.model_dump(exclude={"secrets"}),
-    )
+def outbox_path(directory: Path, name: str) -> Path:
+    """Where the outbox of a flow is.
 
-    def failed(alert: Alert, reason: str) -> None:
+    Args:
+        directory: The event log's directory, which holds the runs.
+        name: The flow's name.
+
+    >>> from pathlib import Path
+    >>> outbox_path(Path("runs"), "shop/north").name
+    'shop%2Fnorth.outbox.sqlite3'
+    """
+    return directory / f"{quote(name, safe='').lstrip('.') or 'run'}.outbox.sqlite3"
+
+
+def webhook_settings(sections: Sequence[WebhookSection]) -> tuple[WebhookSettings, ...]:
+    """The settings of webhook sections.
+
+    Raises:
+        SightflowError: two have the same URL.
+    """
+    settings = tuple(
+        WebhookSettings(
+            secrets=tuple(secret.get_secret_value() for secret in section.secrets),
+            **section.model_dump(exclude={"secrets"}),
+        )
+        for section in sections
+    )
+    for name, count in Counter(one.endpoint for one in settings).items():
+        if count > 1:
+            raise SightflowError(
+                f"each webhook must have a URL of its own, {name} has {count}; keep one of them, "
+                "with the secrets of all"
+            )
+    return settings
+
+
+def webhook_sinks(
+    webhooks: Sequence[WebhookSettings], outbox: Outbox, metrics: Metrics
+) -> tuple[WebhookSink, ...]:
+    """Make the sinks of webhooks, which share an outbox.
+
+    What waits in it for other endpoints, say for one whose URL has changed, is told of.
+    """
+    configured = {settings.endpoint for settings in webhooks}
+    for name, count in outbox.waiting().items():
+        if name not in configured:
+            _log.warning(
+                "alerts wait for an endpoint that the configuration does not name",
+                endpoint=name,
+                pending=count,
+            )
+    return tuple(_webhook(one, place, outbox, metrics) for place, one in enumerate(webhooks))
+
+
+def _webhook(
+    settings: WebhookSettings, place: int, outbox: Outbox, metrics: Metrics
+) -> WebhookSink:
+    def failed(alert_id: str, reason: str) -> None:
         metrics.observe_delivery(settings.host, reason)
-        _log.error("alert not delivered", endpoint=settings.host, alert=alert.id, reason=reason)
+        _log.error("alert not delivered", endpoint=settings.host, alert=alert_id, reason=reason)
 
     # Seeded by the endpoint's place: endpoints do not retry in step, and chance stays repeatable.
     return WebhookSink(
         settings,
         random.Random(place),  # noqa: S311 - spreads retries, guards nothing
+        outbox=outbox,
         on_failure=failed,
         on_delivered=lambda _: metrics.observe_delivery(settings.host),
     )

@@ -6,28 +6,24 @@ import re
 import threading
 import time
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from connectors.codec import to_json
 from connectors.lines import ConsoleSink
-from connectors.log_manifest import MANIFEST_NAME
 from connectors.video import VideoSettings
-from flows.evaluate.proxies import make_proxy
-from flows.evaluate.traces import read_trace
 from flows.follow import follow as follow_windows
 from flows.follow import follow_settings
 from flows.output import JsonOption, console, error_console, print_json, print_text
 from flows.progress import download_progress
 from flows.query import parse
+from flows.query.checks import check_classes
 from flows.query.execute import Answer, execute
+from flows.query.opening import Opening, open_sources
 from flows.query.planner import Way
-from flows.query.sources import FilmSource, LogSource, Recorded, TraceSource
 from models.detectors import DetectorSettings, load_detector
 
 if TYPE_CHECKING:
@@ -39,9 +35,6 @@ _NANOSECONDS = re.compile(r"(\.\d{3})\d{6}Z$")
 
 NAME = re.compile(r"[\w.-]+")
 """What may stand before the = of a source; an address may hold one as well."""
-
-TRACES = (".gz", ".csv", ".txt", ".npy")
-"""The endings of files that are traces."""
 
 SqlArgument = Annotated[str, typer.Argument(metavar="SQL", help="The question, in FrameQL.")]
 """The question."""
@@ -61,6 +54,17 @@ ZoneOption = Annotated[
 ]
 """Zones by name."""
 
+TrainedOption = Annotated[
+    list[str],
+    typer.Option(
+        "--trained",
+        metavar="[NAME=]FOLDER",
+        help="For videos: a trained cascade, saved by 'evaluate cascade --save', whose small model "
+        "is the proxy; one for each class.",
+    ),
+]
+"""Where proxies of videos come from."""
+
 
 def query(
     sql: SqlArgument,
@@ -71,6 +75,7 @@ def query(
     proxy: Annotated[
         str, typer.Option(help="For traces: a file of proxies, or synthetic:rho2=0.55,ar=0.999.")
     ] = "",
+    trained: TrainedOption = [],  # noqa: B006 - as for zones
     detector: Annotated[str, typer.Option(help="The reference detector, for videos.")] = "auto",
     score_at_least: Annotated[
         float, typer.Option(min=0, max=1, help="Boxes with a lower score do not count.")
@@ -87,11 +92,15 @@ def query(
     """Answer a question about streams, in FrameQL, with honest intervals."""
     parsed = parse(sql)
     if follow:
+        if trained:
+            raise typer.BadParameter("--trained is for recorded videos, not for --follow")
         _follow(parsed, source, _zones(zone), seed, (detector, score_at_least), json=json)
         return
     way = _way(force)
     began = time.perf_counter()
-    sources = _sources(parsed, source, fps, proxy, seed, (detector, score_at_least))
+    opening = Opening(fps, proxy, _trained(parsed, trained), seed)
+    places = _named(parsed, source)
+    sources = open_sources(places, opening, lambda: _detector(detector, score_at_least))
     with error_console().status("asking …") as status:
         answer = execute(
             parsed, sources, _zones(zone), seed, way,
@@ -101,7 +110,8 @@ def query(
     if json:
         print_json(
             {"ok": True, "query": parsed.to_sql(), "rows": answer.rows, "calls": answer.calls,
-             "plan": answer.plan.to_json(), "seconds": round(seconds, 3)}
+             "proxy_frames": answer.proxy_frames, "plan": answer.plan.to_json(),
+             "proxy_seconds": round(answer.proxy_seconds, 3), "seconds": round(seconds, 3)}
         )  # fmt: skip
         return
     if not parsed.explain:
@@ -131,20 +141,34 @@ def _follow(
         else:
             lines.write_batch([(record.stream, [record])])
 
-    follow_windows(parsed, videos, _detector(*model), zones, seed, tell, threading.Event())
+    detector = _detector(*model)
+    for name in videos:
+        check_classes(parsed, name, detector.class_names)
+    follow_windows(parsed, videos, detector, zones, seed, tell, threading.Event())
 
 
 def _named(parsed: Query, given: list[str]) -> dict[str, str]:
     """The sources by the names of their streams."""
-    named = {}
+    return dict(_pair(parsed, text, "--source", "FILE") for text in given)
+
+
+def _trained(parsed: Query, given: list[str]) -> dict[str, list[str]]:
+    """The folders of trained cascades by the names of their streams."""
+    found: dict[str, list[str]] = {}
     for text in given:
-        name, equals, place = text.partition("=")
-        if not NAME.fullmatch(name) or not equals:
-            if len(parsed.streams) > 1:
-                raise typer.BadParameter("--source must be NAME=FILE where the query has several")
-            name, place = parsed.streams[0], text
-        named[name] = place
-    return named
+        name, folder = _pair(parsed, text, "--trained", "FOLDER")
+        found.setdefault(name, []).append(folder)
+    return found
+
+
+def _pair(parsed: Query, text: str, option: str, what: str) -> tuple[str, str]:
+    """A stream's name and a place; the name may be left out where there is one stream."""
+    name, equals, place = text.partition("=")
+    if NAME.fullmatch(name) and equals:
+        return name, place
+    if len(parsed.streams) > 1:
+        raise typer.BadParameter(f"{option} must be NAME={what} where the query has several")
+    return parsed.streams[0], text
 
 
 def _way(text: str) -> Way | None:
@@ -154,26 +178,6 @@ def _way(text: str) -> Way | None:
         return Way(text)
     except ValueError:
         raise typer.BadParameter(f"--force must be one of {', '.join(Way)}") from None
-
-
-def _sources(
-    parsed: Query, given: list[str], fps: float, proxy: str, seed: int, model: tuple[str, float]
-) -> dict[str, Recorded]:
-    found: dict[str, Recorded] = {}
-    loaded: Detector | None = None
-    for name, place in _named(parsed, given).items():
-        path = Path(place)
-        if path.suffix in TRACES:
-            values = read_trace(path)
-            rng = np.random.default_rng(seed)
-            proxies = make_proxy(proxy, values, rng) if proxy else None
-            found[name] = TraceSource(name, values, fps, proxies)
-        elif (path / MANIFEST_NAME).exists():
-            found[name] = LogSource.open(name, path)
-        else:
-            loaded = loaded or _detector(*model)
-            found[name] = FilmSource(name, VideoSettings(uri=str(path)), path, loaded)
-    return found
 
 
 def _detector(model: str, score_at_least: float) -> Detector:
@@ -223,8 +227,12 @@ def _shown(value: object) -> str:
 
 def _cost(answer: Answer, seconds: float) -> str:
     share = answer.calls / answer.plan.frames
+    scored = ""
+    if answer.proxy_frames:
+        scored = f"{answer.proxy_frames:,} scored by the proxy in {answer.proxy_seconds:.1f} s; "
     return (
         f"{answer.calls:,} of {answer.plan.frames:,} frames seen by the reference ({share:.2%}); "
+        f"{scored}"
         f"{answer.plan.chosen.way}: {answer.plan.chosen.reason}; {seconds:.1f} s"
     )
 
@@ -233,9 +241,11 @@ def _plan_table(answer: Answer) -> Table:
     table = Table(title=f"{answer.plan.frames:,} frames asked about", title_justify="left")
     table.add_column("Way", no_wrap=True)
     table.add_column("Calls", justify="right", no_wrap=True)
+    table.add_column("Seconds", justify="right", no_wrap=True)
     table.add_column("Why")
     for place, option in enumerate((answer.plan.chosen, *answer.plan.others)):
         calls = "?" if option.calls is None else f"{option.calls:,}"
+        seconds = "?" if option.seconds is None else f"{option.seconds:,.1f}"
         style = "bold" if place == 0 else None
-        table.add_row(str(option.way), calls, option.reason, style=style)
+        table.add_row(str(option.way), calls, seconds, option.reason, style=style)
     return table

@@ -221,9 +221,12 @@ class WebhookSection(Section):
     timeout_seconds: PositiveSeconds = Field(10.0, description="For one attempt, seconds.")
     attempts: Count = Field(10, le=20, description="Attempts for one alert.")
     first_retry_seconds: PositiveSeconds = Field(
-        0.5, description="Wait before the second attempt, seconds; doubles."
+        5.0, description="Wait before the second attempt, seconds; grows by retry_factor."
     )
-    most_retry_seconds: PositiveSeconds = Field(30.0, description="The longest wait, seconds.")
+    most_retry_seconds: PositiveSeconds = Field(86_400.0, description="The longest wait, seconds.")
+    retry_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        4.0, description="How much longer each wait is than the one before."
+    )
     queue_at_most: Count = Field(1000, description="Alerts that may wait.")
     drain_seconds: Seconds = Field(
         30.0, description="A finished run waits this long for deliveries, seconds."

@@ -26,6 +26,7 @@ LONGEST_QUERY = 20_000
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b", re.IGNORECASE)
 _WITHIN = ("ERROR", "FNR", "FPR")
 _PLAIN = ("GAP", "BUDGET")
+_FRAMES, _SECONDS = ("FRAME", "FRAMES"), ("SECOND", "SECONDS")
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Clauses:
         numbers: The number of each clause that was there, by its name.
         places: Where each clause stands, from and to.
         estimator: What USING named; None without one.
+        gap_in_seconds: Whether GAP counts seconds, and not frames.
         explain: Whether EXPLAIN stands in front.
     """
 
@@ -44,6 +46,7 @@ class Clauses:
     numbers: dict[str, float] = field(default_factory=dict)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     estimator: str | None = None
+    gap_in_seconds: bool = False
     explain: bool = False
 
 
@@ -100,8 +103,10 @@ def _clause(query: str, tokens: Sequence[Token], place: int, cut: Clauses) -> in
         cut.places["USING"] = tokens[last].start, tokens[last].end + 1
     else:
         return place + 1
-    if last + 1 < len(tokens) and word == "GAP" and tokens[last + 1].text.upper() == "FRAMES":
-        last += 1
+    if word == "GAP" and last + 1 < len(tokens):
+        unit = tokens[last + 1].text.upper()
+        cut.gap_in_seconds = unit in _SECONDS
+        last += unit in (*_FRAMES, *_SECONDS)
     _blank(cut, tokens[place], tokens[last])
     return last + 1
 

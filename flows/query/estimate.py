@@ -44,6 +44,7 @@ def estimate_window(
     budget: int | None,
     way: Way,
     rng: np.random.Generator,
+    proxies: NDArray[np.float64] | None = None,
 ) -> Interval:
     """The aggregate of one window.
 
@@ -55,6 +56,7 @@ def estimate_window(
         budget: The most calls for this window; None for no bound.
         way: How it is answered.
         rng: The source of chance.
+        proxies: float64 (N,), what a proxy says of each frame; None without a proxy.
 
     Raises:
         QueryError: the source has no tracks, which the measure needs.
@@ -72,11 +74,8 @@ def estimate_window(
     if way is Way.SCAN or (error is None and budget is None):
         value = float(ask(np.arange(frames)).mean())
         return Interval(value, value, value, query.confidence, frames).times(scale)
-    proxies = None
-    if way in (Way.VARIATE, Way.REWRITE) and source.proxies is not None:
-        proxies = source.proxies[places]
     if way is Way.REWRITE and proxies is not None and error is not None:
-        return _rewritten(ask, proxies, error, query.confidence, rng).times(scale)
+        return _rewritten(ask, proxies, error, budget, query.confidence, rng).times(scale)
     bounds = (0.0, 1.0) if query.measure is Measure.PRESENCE else None
     if query.estimator == "fast":
         return _fast(ask, frames, error, budget, query.confidence, bounds, proxies, rng).times(
@@ -146,19 +145,27 @@ def _rewritten(
     ask: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     proxies: NDArray[np.float64],
     error: float,
+    budget: int | None,
     confidence: float,
     rng: np.random.Generator,
 ) -> Interval:
     """The proxy's mean where a pilot finds its bias within the error; else the control variate."""
     frames = len(proxies)
-    places = draw_cells(frames, min(PILOT, frames), rng)
+    places = draw_cells(frames, min(PILOT, frames, budget or frames), rng)
     sample = CellSample(ask(places) - proxies[places], frames, shared=SHARED_CELLS)
     bias = jittered(sample, confidence)
     reach = max(abs(bias.low), abs(bias.high))
     if reach <= error:
         value = float(proxies.mean())
         return Interval(value, value - reach, value + reach, confidence, bias.calls)
-    settings = Refinement(frames, error, confidence)
+    left = None if budget is None else budget - len(places)
+    if left is not None and left < len(places):
+        # Too few calls are left to begin anew: the pilot's interval is what they bought.
+        mean = float(proxies.mean())
+        return Interval(
+            mean + bias.value, mean + bias.low, mean + bias.high, confidence, bias.calls
+        )
+    settings = Refinement(frames, error, confidence, most=left)
     *_, last = refine(ask, settings, rng, proxies)
     return last
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from connectors.codec import iso_time
 from connectors.video import decode_frames
+from flows.query.checks import aggregate_question, check_query, group_filters, has_proxy
+from flows.query.costs import MEASURED_CALLS, MEASURED_SHARE, Costs, average_costs
 from flows.query.estimate import estimate_window
+from flows.query.film import FilmSource
 from flows.query.matching import content_holds, matcher
 from flows.query.model import AggregateQuery, Filters, LimitQuery, SelectionQuery
-from flows.query.planner import Plan, Way, plan_query
-from flows.query.sources import FilmSource
-from operators.limit import LimitSettings, search
-from operators.orders import make_order
+from flows.query.planner import PROXIED, Plan, Way, plan_query
+from flows.query.search import find_frames
 from records import QueryError
 from records.units import NANOSECONDS
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from flows.query.matching import Zones
     from flows.query.model import Query
     from flows.query.sources import Recorded
-    from operators.orders import OrderName
 
 CHUNK = 64
 """Frames that a selection reads at a time."""
@@ -41,12 +41,16 @@ class Answer:
     Attributes:
         rows: Plain JSON values, one for each window, frame or object.
         plan: How it was found.
-        calls: Frames that the reference saw.
+        calls: Frames that the reference saw, those for measuring costs included.
+        proxy_frames: Frames that proxies scored.
+        proxy_seconds: How long decoding them for that and scoring them took, seconds.
     """
 
     rows: list[dict[str, Any]]
     plan: Plan
     calls: int
+    proxy_frames: int = 0
+    proxy_seconds: float = 0.0
 
 
 def execute(
@@ -72,19 +76,62 @@ def execute(
     """
     asked = [_source(name, sources) for name in query.streams]
     places = {one.name: _within(one, query.filters) for one in asked}
+    check_query(query, asked, zones)
+    proxy = has_proxy(query, asked, zones)
+    before = sum(one.calls for one in asked)
+    costs = None
+    if query.explain or (proxy and force is None):
+        costs = _measured(query, asked, places)
+    spent = sum(one.calls for one in asked) - before
     frames = sum(len(one) for one in places.values())
-    proxy = all(one.proxies is not None for one in asked)
-    plan = plan_query(query, frames, proxy=proxy, force=force)
-    _check(query, asked, zones)
-    if query.explain:
-        return Answer([], plan, 0)
+    plan = plan_query(query, frames, proxy=proxy, force=force, costs=costs)
+    rows: list[dict[str, Any]] = []
+    if not query.explain:
+        rows = _answer(_spared(query, spent), asked, places, zones, seed, plan, tell)
+    used = [one.proxy for one in asked if one.proxy is not None]
+    return Answer(
+        rows,
+        plan,
+        sum(one.calls for one in asked),
+        sum(one.scored for one in used),
+        sum(one.seconds for one in used),
+    )
+
+
+def _measured(
+    query: Query, asked: list[Recorded], places: Mapping[str, NDArray[np.int64]]
+) -> Costs | None:
+    """What a frame costs; not measured where that would take much of the budget."""
+    budget = None if isinstance(query, SelectionQuery) else query.budget
+    most = MEASURED_CALLS * len(asked)
+    if not query.explain and budget is not None and most > budget * MEASURED_SHARE:
+        return None
+    parts = [places[one.name] for one in asked]
+    measured = [one.measure(part) for one, part in zip(asked, parts, strict=True)]
+    return average_costs(measured, [len(part) for part in parts])
+
+
+def _spared(query: Query, spent: int) -> Query:
+    """The query with what measuring left of its budget."""
+    if isinstance(query, SelectionQuery) or query.budget is None:
+        return query
+    return replace(query, budget=query.budget - spent)
+
+
+def _answer(
+    query: Query,
+    asked: list[Recorded],
+    places: Mapping[str, NDArray[np.int64]],
+    zones: Zones,
+    seed: int,
+    plan: Plan,
+    tell: Callable[[int], None],
+) -> list[dict[str, Any]]:
     if isinstance(query, AggregateQuery):
-        rows = list(_aggregate(query, asked, places, zones, seed, plan))
-    elif isinstance(query, LimitQuery):
-        rows = _limit(query, asked, places, zones, seed, plan, tell)
-    else:
-        rows = _select(query, asked, places, zones, tell)
-    return Answer(rows, plan, sum(one.calls for one in asked))
+        return list(_aggregate(query, asked, places, zones, seed, plan))
+    if isinstance(query, LimitQuery):
+        return find_frames(query, asked, places, zones, seed, plan.chosen.way, tell)
+    return _select(query, asked, places, zones, tell)
 
 
 def _source(name: str, sources: Mapping[str, Recorded]) -> Recorded:
@@ -108,24 +155,6 @@ def _within(source: Recorded, filters: Filters) -> NDArray[np.int64]:
     return found
 
 
-def _check(query: Query, asked: list[Recorded], zones: Zones) -> None:
-    """Refuse what the sources do not know, before anything is asked."""
-    matcher(query.filters, zones)
-    boxed = bool(query.filters.boxes or query.filters.zone or query.filters.contents)
-    for source in asked:
-        if boxed and not source.has_boxes:
-            raise QueryError(f"{source.name} is a trace: it can be asked neither boxes nor zones")
-        if isinstance(query, LimitQuery) and not source.has_boxes and len(query.least) > 1:
-            raise QueryError(f"{source.name} is a trace: it holds the counts of one class")
-    if query.filters.contents and not isinstance(query, SelectionQuery):
-        raise QueryError("pixels can be asked only by SELECT * over a video")
-    if isinstance(query, AggregateQuery):
-        if "class" in query.group_by and not query.filters.classes:
-            raise QueryError("GROUP BY class needs the classes: add class IN ('car', 'bus')")
-        if "zone" in query.group_by and not zones:
-            raise QueryError("GROUP BY zone needs zones: say --zone NAME=x1,y1,x2,y2,x3,y3")
-
-
 def _aggregate(
     query: AggregateQuery,
     asked: list[Recorded],
@@ -134,27 +163,23 @@ def _aggregate(
     seed: int,
     plan: Plan,
 ) -> Iterator[dict[str, Any]]:
-    classes: list[str | None] = list(query.filters.classes) if "class" in query.group_by else [None]
-    named: list[str | None] = list(zones) if "zone" in query.group_by else [None]
     windows = [
         (source, start, stop, part)
         for source in asked
         for start, stop, part in _windows(query, source, places[source.name])
     ]
     share = None if query.budget is None else max(query.budget // len(windows), 2)
-    for (source, start, stop, part), class_name, zone in product(windows, classes, named):
-        filters = query.filters
-        if class_name is not None:
-            filters = replace(filters, classes=(class_name,))
-        if zone is not None:
-            filters = replace(filters, zone=zone)
+    for (source, start, stop, part), filters in product(windows, group_filters(query, zones)):
         rng = np.random.default_rng([seed, start % 2**32])
         match = matcher(filters, zones)
-        found = estimate_window(query, source, part, match, share, plan.chosen.way, rng)
+        proxies = None
+        if plan.chosen.way in PROXIED and source.proxy is not None:
+            proxies = source.proxy.values(part, aggregate_question(query.measure, filters, zones))
+        found = estimate_window(query, source, part, match, share, plan.chosen.way, rng, proxies)
         yield {
             "stream": source.name,
-            **({} if class_name is None else {"class": class_name}),
-            **({} if zone is None else {"zone": zone}),
+            **({"class": filters.classes[0]} if "class" in query.group_by else {}),
+            **({"zone": filters.zone} if "zone" in query.group_by else {}),
             "start": iso_time(start),
             "end": iso_time(stop),
             "value": found.value,
@@ -182,55 +207,6 @@ def _windows(
         if high > low:
             found.append((start, start + size, places[low:high]))
     return found
-
-
-def _limit(
-    query: LimitQuery,
-    asked: list[Recorded],
-    places: Mapping[str, NDArray[np.int64]],
-    zones: Zones,
-    seed: int,
-    plan: Plan,
-    tell: Callable[[int], None],
-) -> list[dict[str, Any]]:
-    """Search all streams as if one followed the other, further apart than the gap."""
-    matches = {
-        name: matcher(replace(query.filters, classes=(name,)), zones) for name in query.least
-    }
-    where = [(source, place) for source in asked for place in places[source.name].tolist()]
-    lengths = np.repeat(
-        np.arange(len(asked)) * (query.gap + 1), [len(places[one.name]) for one in asked]
-    )
-    positions = np.arange(len(where)) + lengths
-
-    def counts(number: int) -> dict[str, float]:
-        source, place = where[number]
-        one = np.array([place], np.int64)
-        return {name: float(source.counts(one, match)[0]) for name, match in matches.items()}
-
-    def verify(numbers: list[int]) -> list[bool | None]:
-        found = [counts(number) for number in numbers]
-        tell(sum(one.calls for one in asked))
-        return [all(each[name] >= least for name, least in query.least.items()) for each in found]
-
-    scores = None
-    if plan.chosen.way is Way.RANKED:
-        scores = np.concatenate([_proxies(one, places[one.name]) for one in asked])
-    name: OrderName = "sequential" if plan.chosen.way is Way.SCAN else "sightflow"
-    order = make_order(name, len(where), query.gap, seed, scores)
-    result = search(LimitSettings(query.limit, query.gap, query.budget), order, verify, positions)
-    rows = []
-    for number in sorted(result.found):
-        source, place = where[number]
-        time_ns = int(source.times_ns[place])
-        rows.append({"stream": source.name, "frame": place, "time": iso_time(time_ns),
-                     "counts": counts(number)})  # fmt: skip
-    return rows
-
-
-def _proxies(source: Recorded, places: NDArray[np.int64]) -> NDArray[np.float64]:
-    assert source.proxies is not None
-    return source.proxies[places]
 
 
 def _select(

@@ -30,6 +30,20 @@ CONTENT = {
 the other two, and the brightness (weights of ITU-R BT.601)."""
 
 
+def corners(zone: str | None, zones: Zones) -> tuple[tuple[float, float], ...]:
+    """The corners (x, y) of a zone, in pixels; none where no zone is named.
+
+    Raises:
+        QueryError: there is no zone of that name.
+    """
+    if zone is None:
+        return ()
+    if zone not in zones:
+        known = ", ".join(sorted(zones)) or "none; say --zone NAME=x1,y1,x2,y2,x3,y3"
+        raise QueryError(f"there is no zone {zone!r}; there is: {known}")
+    return tuple(zones[zone])
+
+
 def matcher(filters: Filters, zones: Zones) -> Callable[[Detections], NDArray[np.bool_]]:
     """The function that says which objects of an answer match, bool (n,).
 
@@ -40,12 +54,7 @@ def matcher(filters: Filters, zones: Zones) -> Callable[[Detections], NDArray[np
     Raises:
         QueryError: the filters name a zone that there is not.
     """
-    zone: tuple[tuple[float, float], ...] = ()
-    if filters.zone is not None:
-        if filters.zone not in zones:
-            known = ", ".join(sorted(zones)) or "none; say --zone NAME=x1,y1,x2,y2,x3,y3"
-            raise QueryError(f"there is no zone {filters.zone!r}; there is: {known}")
-        zone = tuple(zones[filters.zone])
+    zone = corners(filters.zone, zones)
 
     def match(answer: Detections) -> NDArray[np.bool_]:
         classes = np.array(answer.classes, dtype=np.str_)

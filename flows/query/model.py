@@ -153,6 +153,8 @@ class LimitQuery:
         least: How many objects of each class there must be.
         limit: How many frames are wanted.
         gap: How far apart they must be, frames.
+        gap_seconds: The same in seconds of the streams' own times, which counts then instead of
+            frames; None for frames.
         filters: What counts, besides the classes.
         budget: The most reference calls; None for no bound.
         explain: Whether only the plan is wanted.
@@ -162,6 +164,7 @@ class LimitQuery:
     least: dict[str, int]
     limit: int
     gap: int = 0
+    gap_seconds: float | None = None
     filters: Filters = field(default_factory=Filters)
     budget: int | None = None
     explain: bool = False
@@ -170,7 +173,8 @@ class LimitQuery:
         """The query as FrameQL."""
         having = " AND ".join(f"SUM(class={_quoted(c)}) >= {n}" for c, n in self.least.items())
         parts = [_head(self.explain, "timestamp", self.streams), *_where(self.filters)]
-        parts += [f"GROUP BY timestamp HAVING {having} LIMIT {self.limit} GAP {self.gap}"]
+        gap = f"{self.gap}" if self.gap_seconds is None else f"{self.gap_seconds!r} SECONDS"
+        parts += [f"GROUP BY timestamp HAVING {having} LIMIT {self.limit} GAP {gap}"]
         return " ".join(parts + ([] if self.budget is None else [f"BUDGET {self.budget}"]))
 
 

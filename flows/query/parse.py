@@ -195,10 +195,10 @@ def _limit(
     for node in having(condition.this):
         name, count = sum_condition(query, node)
         least[name] = max(count, least.get(name, 0))
-    gap = whole(query, cut, "GAP", least=0)
-    return LimitQuery(
-        streams, least, limit, gap or 0, filters, whole(query, cut, "BUDGET"), cut.explain
-    )
+    seconds = positive(query, cut, "GAP") if cut.gap_in_seconds else None
+    frames = 0 if cut.gap_in_seconds else whole(query, cut, "GAP", least=0) or 0
+    budget = whole(query, cut, "BUDGET")
+    return LimitQuery(streams, least, limit, frames, seconds, filters, budget, cut.explain)
 
 
 def _selection(

@@ -1,4 +1,6 @@
-"""What recorded queries ask: traces, event logs and videos behind one interface.
+"""What recorded queries ask: one interface, and the traces and event logs behind it.
+
+Videos are in `flows.query.film`.
 
 A source knows when each of its frames was, and answers how many objects match in chosen frames. It
 counts every frame that the reference had to see for that once, however often it is asked.
@@ -11,8 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from connectors.replay import EventLog
-from connectors.video import VideoSettings, decode_frames
-from connectors.video.packets import read_packets
+from flows.query.proxies import TraceProxy
 from records import Detections, QueryError, Verdict
 from records.units import NANOSECONDS
 
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from records import Detector
+    from flows.query.costs import Costs
+    from flows.query.proxies import Proxy
 
     Match = Callable[[Detections], NDArray[np.bool_]]
     """Which objects of an answer match, bool (n,)."""
-
-BATCH = 8
-"""Frames in one call of the reference detector."""
 
 
 class Recorded(Protocol):
@@ -43,8 +42,12 @@ class Recorded(Protocol):
         """When each frame was, int64 (n,), nanoseconds since 1970 UTC, ascending."""
 
     @property
-    def proxies(self) -> NDArray[np.float64] | None:
-        """A proxy's value of each frame, float64 (n,); None without a proxy."""
+    def proxy(self) -> Proxy | None:
+        """Its proxy; None without one."""
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes that the reference can find; None where that is not known."""
 
     @property
     def has_boxes(self) -> bool:
@@ -68,6 +71,13 @@ class Recorded(Protocol):
             QueryError: the source does not know.
         """
 
+    def measure(self, places: NDArray[np.int64]) -> Costs | None:
+        """What a frame costs, measured on a few of these; None where asking costs nothing.
+
+        Args:
+            places: int64 (n,), the frames that are asked about, ascending.
+        """
+
 
 class TraceSource:
     """A trace: its values stand for the count that is asked for, whatever class that is of.
@@ -80,6 +90,7 @@ class TraceSource:
     """
 
     has_boxes = has_tracks = False
+    class_names = None
 
     def __init__(
         self,
@@ -89,7 +100,7 @@ class TraceSource:
         proxies: NDArray[np.float64] | None = None,
     ) -> None:
         self.name = name
-        self.proxies = proxies
+        self.proxy = None if proxies is None else TraceProxy(proxies)
         self.times_ns = np.rint(np.arange(len(values)) * (NANOSECONDS / fps)).astype(np.int64)
         self._values = values
         self._seen = np.zeros(len(values), dtype=np.bool_)
@@ -110,6 +121,9 @@ class TraceSource:
         del places
         raise QueryError(f"{self.name} is a trace, which knows counts but no objects")
 
+    def measure(self, places: NDArray[np.int64]) -> None:
+        """A trace has all its answers."""
+
 
 class LogSource:
     """The verdicts of an event log, as if the reference had to be asked for each.
@@ -122,7 +136,8 @@ class LogSource:
         QueryError: the log has no verdicts of that stream.
     """
 
-    proxies = None
+    proxy = None
+    class_names = None
     has_boxes = True
 
     def __init__(self, name: str, log: EventLog) -> None:
@@ -159,55 +174,5 @@ class LogSource:
         for place in places.tolist():
             yield self._answers[place]
 
-
-class FilmSource:
-    """A recorded video; the reference detector sees the frames that are asked for, each once.
-
-    Args:
-        name: The stream's name.
-        video: The video.
-        path: Its file.
-        detector: The reference detector.
-
-    Raises:
-        SourceError: the file cannot be read.
-    """
-
-    proxies = None
-    has_boxes = True
-    has_tracks = False
-
-    def __init__(self, name: str, video: VideoSettings, path: Path, detector: Detector) -> None:
-        self.name = name
-        self.video = video
-        self.times_ns = read_packets(path).times_ns
-        self._detector = detector
-        self._known: dict[int, Detections] = {}
-
-    @property
-    def calls(self) -> int:
-        """Frames that the detector has seen."""
-        return len(self._known)
-
-    def counts(self, places: NDArray[np.int64], match: Match) -> NDArray[np.float64]:
-        """How many detected objects match."""
-        return np.array([match(one).sum() for one in self.answers(places)], np.float64)
-
-    def answers(self, places: NDArray[np.int64]) -> Iterator[Detections]:
-        """What the detector finds."""
-        unknown = sorted({int(place) for place in places} - self._known.keys())
-        batch: list[tuple[int, NDArray[np.uint8]]] = []
-        for frame in decode_frames(self.video, unknown, kind="full"):
-            batch.append(frame)
-            if len(batch) == BATCH:
-                self._detect(batch)
-        self._detect(batch)
-        for place in places.tolist():
-            yield self._known[place]
-
-    def _detect(self, batch: list[tuple[int, NDArray[np.uint8]]]) -> None:
-        if batch:
-            found = self._detector.detect([image for _, image in batch])
-            for (place, _), answer in zip(batch, found, strict=True):
-                self._known[place] = answer
-            batch.clear()
+    def measure(self, places: NDArray[np.int64]) -> None:
+        """A log has all its answers."""

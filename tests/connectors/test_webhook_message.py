@@ -41,7 +41,7 @@ def signature(key: bytes, text: bytes) -> str:
 
 def test_headers() -> None:
     text = b"gate:crowd:0:opened:0.1700000000.{}"
-    assert message_headers(alert(), b"{}", (OLD, NEW), 1_700_000_000_999_999_999) == {
+    assert message_headers(alert().id, b"{}", (OLD, NEW), 1_700_000_000_999_999_999) == {
         "content-type": "application/json",
         "user-agent": "sightflow",
         "webhook-id": "gate:crowd:0:opened:0",
@@ -54,7 +54,7 @@ def test_headers() -> None:
 @given(alerts)
 def test_the_library_verifies_with_every_secret(record: Alert) -> None:
     body = message_body(record)
-    headers = message_headers(record, body, (OLD, NEW), time.time_ns())
+    headers = message_headers(record.id, body, (OLD, NEW), time.time_ns())
     assert all(value.isascii() and value.strip() == value for value in headers.values())
     for secret in (OLD, NEW):
         message = Webhook(secret).verify(body, headers)
@@ -71,7 +71,7 @@ def test_the_library_verifies_with_every_secret(record: Alert) -> None:
 
 def test_an_id_that_no_header_can_hold_is_encoded() -> None:
     record = replace(alert(), stream=" é/1", rule="50 %")
-    headers = message_headers(record, b"{}", (OLD,), 0)
+    headers = message_headers(record.id, b"{}", (OLD,), 0)
     assert headers["webhook-id"] == "%20%C3%A9/1:50%20%25:0:opened:0"
 
 

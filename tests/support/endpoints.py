@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: its status and headers; `hang` makes it wait until the server stops."""
+    """One answer: its status and headers; `hang` makes it wait, unanswered."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class ScriptedServer:
     """Answers request after request with `replies`; the last one is repeated."""
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
-        self._replies = replies or (Reply(),)
+        self._replies = list(replies) or [Reply()]
         self._lock = Lock()
         self._requests: list[Request] = []
-        self._stopping = Event()
+        self._released = Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,12 +70,21 @@ class ScriptedServer:
         with self._lock:
             return list(self._requests)
 
+    def answer(self, *replies: Reply) -> None:
+        """Go on with these replies; requests that hang still do."""
+        with self._lock:
+            self._replies = list(replies)
+
+    def release(self) -> None:
+        """Close the connections of requests that hang, now and from now on."""
+        self._released.set()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -84,10 +93,10 @@ class ScriptedServer:
         body = handler.rfile.read(int(handler.headers["content-length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            reply = self._replies[min(len(self._requests), len(self._replies) - 1)]
+            reply = self._replies[0] if len(self._replies) == 1 else self._replies.pop(0)
             self._requests.append(Request(handler.path, headers, body, time.monotonic()))
         if reply.hang:
-            self._stopping.wait()
+            self._released.wait()
             return
         handler.send_response(reply.status)
         for name, value in ({"content-length": "0"} | reply.headers).items():

@@ -15,7 +15,8 @@ from tests.support.records import alert
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from records import Alert, Record
+    from connectors.outbox import Outbox
+    from records import Record
 
 SECRET = "whsec_" + base64.b64encode(b"a" * 32).decode()
 
@@ -30,8 +31,9 @@ def settings_for(url: str, **changes: Any) -> WebhookSettings:
         "most_retry_seconds": 5.0,
         "attempts": 4,
         "drain_seconds": LONG,
+        "secrets": (SECRET,),
     }
-    return WebhookSettings(url, (SECRET,), **(quick | changes))
+    return WebhookSettings(url, **(quick | changes))
 
 
 class Ends:
@@ -42,20 +44,23 @@ class Ends:
         self.failed: list[tuple[str, str]] = []
         self.delivered: list[str] = []
 
-    def failure(self, record: Alert, reason: str) -> None:
+    def failure(self, alert_id: str, reason: str) -> None:
         with self._lock:
-            self.failed.append((record.id, reason))
+            self.failed.append((alert_id, reason))
 
-    def delivery(self, record: Alert) -> None:
+    def delivery(self, alert_id: str) -> None:
         with self._lock:
-            self.delivered.append(record.id)
+            self.delivered.append(alert_id)
 
 
-def sink_for(url: str, ends: Ends | None = None, **changes: Any) -> WebhookSink:
+def sink_for(
+    url: str, ends: Ends | None = None, outbox: Outbox | None = None, **changes: Any
+) -> WebhookSink:
     ends = ends or Ends()
     return WebhookSink(
         settings_for(url, **changes),
         Random(1),
+        outbox=outbox,
         on_failure=ends.failure,
         on_delivered=ends.delivery,
     )

@@ -74,6 +74,18 @@ def test_a_limit_query() -> None:
     ) == LimitQuery(("gate",), {"bus": 1, "car": 5}, limit=10, gap=300)
 
 
+@pytest.mark.parametrize(
+    ("gap", "frames", "seconds"),
+    [("", 0, None), ("GAP 0", 0, None), ("GAP 1 FRAME", 1, None), ("GAP 2.5 SECONDS", 0, 2.5),
+     ("GAP 1 second BUDGET 9", 0, 1.0), ("gap .5 Seconds", 0, 0.5)],
+)  # fmt: skip
+def test_gaps_are_frames_or_seconds(gap: str, frames: int, seconds: float | None) -> None:
+    sql = "SELECT timestamp FROM gate GROUP BY timestamp HAVING SUM(class='a') > 0 LIMIT 1 "
+    query = parse(sql + gap)
+    assert isinstance(query, LimitQuery)
+    assert (query.gap, query.gap_seconds) == (frames, seconds)
+
+
 def test_a_selection() -> None:
     query = parse(
         "SELECT * FROM gate WHERE class IN ('bus', 'car') AND redness(content) >= 17.5 AND "
@@ -112,8 +124,8 @@ def test_there_are_many_ways_to_be_wrong() -> None:
 WORDS = st.sampled_from(
     ["SELECT", "FCOUNT(*)", "timestamp", "*", "FROM", "gate", ",", "WHERE", "class", "=", "'car'",
      "AND", "OR", "(", ")", "GROUP BY", "HAVING", "SUM(class='bus')", ">=", "1", "LIMIT", "GAP",
-     "ERROR", "WITHIN", "AT", "CONFIDENCE", "95%", "TUMBLE(INTERVAL '60' SECOND)", "BUDGET",
-     "USING", "EXPLAIN", "redness(content)", ";", "--", "/*", "'", "\"", "NULL", "."]
+     "SECONDS", "ERROR", "WITHIN", "AT", "CONFIDENCE", "95%", "TUMBLE(INTERVAL '60' SECOND)",
+     "BUDGET", "USING", "EXPLAIN", "redness(content)", ";", "--", "/*", "'", "\"", "NULL", "."]
 )  # fmt: skip
 
 
@@ -164,6 +176,14 @@ queries: st.SearchStrategy[Query] = (
         gap=st.integers(0, 1000),
         filters=filters,
         budget=st.none() | st.integers(1, 10**6),
+        explain=st.booleans(),
+    )
+    | st.builds(
+        LimitQuery,
+        streams=streams,
+        least=st.dictionaries(names, st.integers(1, 9), min_size=1, max_size=3),
+        limit=st.integers(1, 100),
+        gap_seconds=st.floats(1e-9, 1e9),
         explain=st.booleans(),
     )
     | st.builds(
