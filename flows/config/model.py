@@ -221,12 +221,9 @@ class WebhookSection(Section):
     timeout_seconds: PositiveSeconds = Field(10.0, description="For one attempt, seconds.")
     attempts: Count = Field(10, le=20, description="Attempts for one alert.")
     first_retry_seconds: PositiveSeconds = Field(
-        5.0, description="Wait before the second attempt, seconds; grows by retry_factor."
+        0.5, description="Wait before the second attempt, seconds; doubles."
     )
-    most_retry_seconds: PositiveSeconds = Field(86_400.0, description="The longest wait, seconds.")
-    retry_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
-        4.0, description="How much longer each wait is than the one before."
-    )
+    most_retry_seconds: PositiveSeconds = Field(30.0, description="The longest wait, seconds.")
     queue_at_most: Count = Field(1000, description="Alerts that may wait.")
     drain_seconds: Seconds = Field(
         30.0, description="A finished run waits this long for deliveries, seconds."
