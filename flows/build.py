@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -138,16 +138,16 @@ def _write(outputs: list[KeyedStream[list[Record]]], parts: Parts) -> None:
         op.output(name, records, sink)
     if not parts.sinks:
         # The engine wants an output, and a run without sinks may still be watched.
-        op.output("nowhere", records, _Nowhere())
+        op.output("nowhere", records, Nowhere())
 
 
-class _NowherePartition(StatelessSinkPartition[Records]):
+class _NowherePartition(StatelessSinkPartition[Any]):
     @override
-    def write_batch(self, items: list[Records]) -> None:
+    def write_batch(self, items: list[Any]) -> None:
         """Let the records go."""
 
 
-class _Nowhere(DynamicSink[Records]):
+class Nowhere(DynamicSink[Any]):
     """The output of a run that only observes."""
 
     @override

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bytewax.operators as op
 import numpy as np
 from bytewax.dataflow import Dataflow
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
-from typing_extensions import override
 
 from connectors.video import VideoSource
+from flows.build import Nowhere
+from flows.query.checks import group_filters
 from flows.query.matching import matcher
 from flows.query.model import AggregateQuery, Measure
 from flows.query.planner import plan_query
@@ -127,41 +127,15 @@ def _calls(query: AggregateQuery) -> int:
 
 
 def _groups(query: AggregateQuery, zones: Zones) -> list[MatchGroup]:
-    classes = query.filters.classes if "class" in query.group_by else (None,)
-    named = tuple(zones) if "zone" in query.group_by else (None,)
     found = []
-    for class_name in classes:
-        for zone in named:
-            filters = query.filters
-            filters = filters if class_name is None else replace(filters, classes=(class_name,))
-            filters = filters if zone is None else replace(filters, zone=zone)
-            matcher(filters, zones)  # says at once what is wrong with a zone
-            name = "/".join(part for part in (class_name, zone) if part) or EVERYTHING
-            found.append(MatchGroup(name, filters, zones))
+    for filters in group_filters(query, zones):
+        matcher(filters, zones)  # says at once what is wrong with a zone
+        parts = [filters.classes[0]] if "class" in query.group_by else []
+        parts += [filters.zone or ""] if "zone" in query.group_by else []
+        found.append(MatchGroup("/".join(parts) or EVERYTHING, filters, zones))
     if not found:
         raise QueryError("GROUP BY class or zone needs classes or zones to group by")
     return found
-
-
-class _Telling(StatelessSinkPartition[tuple[str, "Told"]]):
-    def __init__(self, tell: Callable[[Told], None]) -> None:
-        self._tell = tell
-
-    @override
-    def write_batch(self, items: list[tuple[str, Told]]) -> None:
-        for _, record in items:
-            self._tell(record)
-
-
-class _TellingSink(DynamicSink[tuple[str, "Told"]]):
-    """Tells of every record."""
-
-    def __init__(self, tell: Callable[[Told], None]) -> None:
-        self._tell = tell
-
-    @override
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Telling:
-        return _Telling(self._tell)
 
 
 def follow(
@@ -199,6 +173,7 @@ def follow(
     observed = observe("observe", frames, observing, detector, {}, lambda _: "0")
     told = window("window", observed, telling)
     events = op.flat_map_value("events", frames, lambda batch: list(batch.events))
-    op.output("tell", op.merge("told", told.estimates, told.events, events), _TellingSink(tell))
+    records = op.merge("told", told.estimates, told.events, events)
+    op.output("nowhere", op.inspect("tell", records, lambda _, item: tell(item[1])), Nowhere())
     with interrupts_end(stop):
         execute(flow)

@@ -156,6 +156,7 @@ class Audit:
         self._settings = settings
         self._stream = stream
         self._cell_ns = settings.cell_ns
+        self._instants: dict[int, int] = {}
         self._state = resume or AuditState()
 
     @property
@@ -244,11 +245,15 @@ class Audit:
         first, last = after_ns // self._cell_ns, until_ns // self._cell_ns
         if last - first > 1:
             return True  # a whole cell went by, and every cell has an instant
-        seed = self._settings.seed
-        return any(
-            after_ns < instant_ns(seed, self._stream, cell, self._cell_ns) <= until_ns
-            for cell in range(first, last + 1)
-        )
+        return any(after_ns < self._instant_ns(cell) <= until_ns for cell in range(first, last + 1))
+
+    def _instant_ns(self, cell: int) -> int:
+        """The instant of a cell; kept, since all frames of the cell are held against it."""
+        if cell not in self._instants:
+            instant = instant_ns(self._settings.seed, self._stream, cell, self._cell_ns)
+            kept = {one: at for one, at in self._instants.items() if one == cell - 1}
+            self._instants = {**kept, cell: instant}
+        return self._instants[cell]
 
 
 def instant_ns(seed: int, stream: str, cell: int, cell_ns: int) -> int:

@@ -19,7 +19,6 @@ from bytewax.operators import KeyedStream
 from typing_extensions import override
 
 from operators.cascade_settings import (
-    LARGEST_BATCH,
     CascadeSettings,
     Certifier,
     Models,
@@ -27,6 +26,7 @@ from operators.cascade_settings import (
 )
 from operators.detect import detect
 from operators.keyed import KeyedLogic
+from operators.pixels import LARGEST_BATCH
 from operators.score import score
 from operators.stream_cascade import CascadeState, StreamCascade
 from records import FrameBatch, Scorer, VerdictBatch

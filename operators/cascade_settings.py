@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from operators.pixels import LARGEST_BATCH
 from operators.plan import REFERENCE
 from records import RecordError
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from operators.plan import Plan
     from operators.predicate import Predicate
     from records import Detector, PacketScorer, Scorer
-
-LARGEST_BATCH = 256
-"""The most frames in one call of a model."""
 
 LONGEST_TRIAL = 7 * 24 * 3600.0
 """The longest trial, seconds: what it gathers is held in memory, a few bytes a frame."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from records import SourceError
+from operators.pixels import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,20 +67,3 @@ def proxy_counts(
             if images:
                 numbers[start + np.array(ready), column] = model.score(np.stack(images))
     return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def decoded(frames: Sequence[Frame], size: int | None) -> tuple[list[int], list[NDArray[np.uint8]]]:
-    """The images of those frames that can be decoded, and the frames' places.
-
-    Args:
-        frames: The frames.
-        size: The side of the images, pixels; None for full size.
-    """
-    ready, images = [], []
-    for place, frame in enumerate(frames):
-        try:
-            images.append(frame.pixels.rgb(size, size))
-        except SourceError:
-            continue  # The caller sees it by the place that is missing.
-        ready.append(place)
-    return ready, images

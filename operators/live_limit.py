@@ -16,9 +16,11 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 from typing_extensions import override
 
-from operators.counting import decoded, proxy_counts
+from operators.counting import proxy_counts
 from operators.keyed import KeyedLogic
 from operators.live_selection import Selection, SelectionSettings, SelectionState
+from operators.pixels import LARGEST_BATCH, decoded
+from operators.route import top_score
 from records import Detections, Detector, FrameBatch, RecordError, Scorer, Stage, Verdict
 from records.units import NANOSECONDS
 
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 Holds = Callable[[Detections], bool]
 """Whether the predicate holds for an answer."""
-
-LARGEST_BATCH = 256
-"""The most frames in one call of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ class LiveLimit(KeyedLogic[FrameBatch, LiveFound, LiveLimitState]):
             sequence=frame.sequence,
             time_ns=frame.time_ns,
             stage=Stage.REFERENCE,
-            score=float(answer.scores.max(initial=0.0)),
+            score=top_score(answer),
             answer=answer,
             positive=True,
         )

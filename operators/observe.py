@@ -23,6 +23,7 @@ from operators.counting import proxy_counts, reference_counts
 from operators.draws import Draws, DrawState
 from operators.keyed import KeyedLogic
 from operators.observations import Group, Observations, held
+from operators.pixels import LARGEST_BATCH
 from operators.variates.cells import SHARED_CELLS
 from records import Detector, EventKind, FrameBatch, RecordError, Scorer
 from records.checks import check_count
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records import Frame
-
-LARGEST_BATCH = 256
-"""The most frames in one call of a model."""
 
 LARGEST_STRIDE = 10_000
 """The largest number of frames from one that is scored to the next."""

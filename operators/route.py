@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records import SourceError, Stage
+from operators.pixels import decoded
+from records import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,12 +95,11 @@ def pixels_of(
         routes: The frames.
         size: The side of the images, pixels; None for full size.
     """
-    ready, images = [], []
-    for route in routes:
-        try:
-            images.append(route.frame.pixels.rgb(size, size))
-        except SourceError:
-            route.unseen()
-        else:
-            ready.append(route)
+    places, images = decoded([route.frame for route in routes], size)
+    ready = [routes[place] for place in places]
+    if len(ready) < len(routes):
+        seen = set(places)
+        for place, route in enumerate(routes):
+            if place not in seen:
+                route.unseen()
     return ready, images

@@ -72,7 +72,8 @@ class StreamCascade:
         self.settings = settings
         self.models = models
         state = resume or CascadeState(StreamState(), place=settings.begin)
-        self._state = state
+        self._place, self._cell = state.place, state.cell
+        self._epoch_ns, self._epoch_frames = state.epoch_ns, state.epoch_frames
         self._router = StreamRouter(stream, self._plan, models.packets, state.router)
         self._audit = Audit(settings.audit, stream, state.audit) if settings.audit else None
         self._trial = None if state.trial is None else self._new_trial(0, state.trial)
@@ -80,7 +81,7 @@ class StreamCascade:
 
     @property
     def _plan(self) -> Plan:
-        return self.settings.plans[self._state.place]
+        return self.settings.plans[self._place]
 
     @property
     def _last_place(self) -> int:
@@ -89,15 +90,18 @@ class StreamCascade:
     @property
     def _tries(self) -> bool:
         """Whether plans are to be certified now: the reference detector decides alone."""
-        at_last = self._state.place == self._last_place > 0
+        at_last = self._place == self._last_place > 0
         return at_last and self.settings.trial is not None
 
     def snapshot(self) -> CascadeState:
         """The state to go on from; never changed afterwards."""
-        return replace(
-            self._state,
+        return CascadeState(
             router=self._router.snapshot(),
             audit=self._audit.snapshot() if self._audit else None,
+            place=self._place,
+            cell=self._cell,
+            epoch_ns=self._epoch_ns,
+            epoch_frames=self._epoch_frames,
             trial=self._trial.snapshot() if self._trial else None,
         )
 
@@ -106,14 +110,14 @@ class StreamCascade:
         if self._audit is None or not batch.frames:
             return [batch]
         groups = [
-            tuple(frames) for _, frames in groupby(batch.frames, lambda f: self._cell(f.time_ns))
+            tuple(frames) for _, frames in groupby(batch.frames, lambda f: self._cell_of(f.time_ns))
         ]
         return [
             FrameBatch(batch.stream, frames, batch.events if frames is groups[-1] else ())
             for frames in groups
         ]
 
-    def _cell(self, time_ns: int) -> int:
+    def _cell_of(self, time_ns: int) -> int:
         assert self.settings.audit is not None
         return time_ns // self.settings.audit.cell_ns
 
@@ -121,7 +125,7 @@ class StreamCascade:
         """Whether a piece begins a new cell, so that all before it must be decided first."""
         if self._audit is None or not batch.frames:
             return False
-        return self._cell(batch.frames[0].time_ns) != self._state.cell
+        return self._cell_of(batch.frames[0].time_ns) != self._cell
 
     def route(self, batch: FrameBatch) -> tuple[list[Route], list[Route]]:
         """Route a piece: the frames that the cascade decides, and the same for its trial."""
@@ -151,9 +155,9 @@ class StreamCascade:
         self._router.forget()
 
     def _observe(self, verdict: Verdict, audit: Audit) -> None:
-        if self._state.epoch_ns is None:
-            self._state = replace(self._state, epoch_ns=verdict.time_ns)
-        self._state = replace(self._state, epoch_frames=self._state.epoch_frames + 1)
+        if self._epoch_ns is None:
+            self._epoch_ns = verdict.time_ns
+        self._epoch_frames += 1
         if not verdict.audited:
             return
         audit.observe(
@@ -164,29 +168,29 @@ class StreamCascade:
         self._reports += [self._estimate(side, audit, verdict.time_ns) for side in Side]
 
     def _estimate(self, side: Side, audit: Audit, time_ns: int) -> Estimate:
-        share, state = audit.share(side), self._state
-        assert state.epoch_ns is not None
+        share = audit.share(side)
+        assert self._epoch_ns is not None
         assert self.settings.audit is not None
         return Estimate(
             stream=self._stream,
             name=AUDIT_NAMES[side],
-            start_ns=min(state.epoch_ns, time_ns),
+            start_ns=min(self._epoch_ns, time_ns),
             end_ns=time_ns + 1,
             value=share.value,
             low=share.low,
             high=share.high,
             confidence=self.settings.audit.confidence,
             reference_calls=share.seen,
-            frames=state.epoch_frames,
+            frames=self._epoch_frames,
             revision=audit.observed,
         )
 
     def _turn(self, time_ns: int) -> None:
         """Change the plan, if a new cell begins and there is a reason."""
-        cell = self._cell(time_ns)
-        if cell == self._state.cell:
+        cell = self._cell_of(time_ns)
+        if cell == self._cell:
             return
-        self._state = replace(self._state, cell=cell)
+        self._cell = cell
         assert self._audit is not None
         if self._audit.broken is not None:
             self._fall_back(self._audit, self._audit.broken, time_ns)
@@ -199,7 +203,7 @@ class StreamCascade:
 
     def _fall_back(self, audit: Audit, side: Side, time_ns: int) -> None:
         share, before = audit.share(side), self._plan
-        self._change(self._state.place + 1, time_ns)
+        self._change(self._place + 1, time_ns)
         detail = (
             f"{side} is in {share.low:.3f}..{share.high:.3f} over {share.seen} audited frames; "
             f"from {_named(before)} to {_named(self._plan)}"
@@ -221,7 +225,7 @@ class StreamCascade:
         assert self._audit is not None
         old = self._router.snapshot()
         epoch = self._audit.snapshot().epoch + 1
-        self._state = replace(self._state, place=place, epoch_ns=time_ns, epoch_frames=0)
+        self._place, self._epoch_ns, self._epoch_frames = place, time_ns, 0
         kept = StreamState(waiting=old.waiting, last=old.last)
         if self._plan.packets is not None:
             kept = replace(kept, before=old.before)

@@ -19,7 +19,7 @@ from connectors.webhook_settings import (
     is_secret,
 )
 from flows.config.check_cascade import check_cascade
-from flows.config.document import REFERENCE
+from flows.config.document import REFERENCE, mapping
 from flows.config.faults import show
 from flows.config.model import StreamSection
 from models.detectors import class_names_of
@@ -41,21 +41,17 @@ def cross_check(document: Document, folder: Path) -> None:
         folder: Where relative paths count from.
     """
     value = document.value or {}
-    for name, stream in _mapping(value.get("streams")).items():
-        _check_stream(document, ("streams", name), _mapping(stream), folder)
-    _check_detector(document, _mapping(value.get("detector")), folder)
+    for name, stream in mapping(value.get("streams")).items():
+        _check_stream(document, ("streams", name), mapping(stream), folder)
+    _check_detector(document, mapping(value.get("detector")), folder)
     _check_predicate(document, value)
     check_cascade(document, value, folder)
     _check_alerts(document, value)
     _check_windows(document, value)
-    sinks = _mapping(value.get("sinks"))
+    sinks = mapping(value.get("sinks"))
     _check_outputs(document, sinks, folder)
     for place, webhook in enumerate(_list(sinks.get("webhooks"))):
-        _check_webhook(document, ("sinks", "webhooks", place), _mapping(webhook))
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        _check_webhook(document, ("sinks", "webhooks", place), mapping(webhook))
 
 
 def _list(value: object) -> list[Any]:
@@ -127,11 +123,11 @@ def _check_detector(document: Document, detector: dict[str, Any], folder: Path) 
 
 
 def _check_predicate(document: Document, value: dict[str, Any]) -> None:
-    predicate = _mapping(_mapping(value.get("cascade")).get("predicate"))
+    predicate = mapping(mapping(value.get("cascade")).get("predicate"))
     counted = predicate.get("class")
     if isinstance(counted, str):
         path: KeyPath = ("cascade", "predicate", "class")
-        _check_counted(document, path, counted, _mapping(value.get("detector")))
+        _check_counted(document, path, counted, mapping(value.get("detector")))
 
 
 def _check_counted(
@@ -157,9 +153,9 @@ def _check_class(document: Document, path: KeyPath, name: str, model: str) -> No
 
 
 def _check_alerts(document: Document, value: dict[str, Any]) -> None:
-    detector = _mapping(value.get("detector"))
-    streams = _mapping(value.get("streams"))
-    alerts = [_mapping(alert) for alert in _list(value.get("alerts"))]
+    detector = mapping(value.get("detector"))
+    streams = mapping(value.get("streams"))
+    alerts = [mapping(alert) for alert in _list(value.get("alerts"))]
     names = Counter(alert.get("name") for alert in alerts if isinstance(alert.get("name"), str))
     for place, alert in enumerate(alerts):
         path: KeyPath = ("alerts", place)
@@ -177,8 +173,8 @@ def _check_alerts(document: Document, value: dict[str, Any]) -> None:
 
 
 def _check_windows(document: Document, value: dict[str, Any]) -> None:
-    streams = [_mapping(one) for one in _mapping(value.get("streams")).values()]
-    sections = [_mapping(one) for one in _list(value.get("windows"))]
+    streams = [mapping(one) for one in mapping(value.get("streams")).values()]
+    sections = [mapping(one) for one in _list(value.get("windows"))]
     names = Counter(one.get("name") for one in sections if isinstance(one.get("name"), str))
     for place, section in enumerate(sections):
         path: KeyPath = ("windows", place)
@@ -186,7 +182,7 @@ def _check_windows(document: Document, value: dict[str, Any]) -> None:
         if isinstance(name, str) and names[name] > 1:
             document.fault((*path, "name"), repr(name), "names two windows", "Give each its own.")
         for inner, counted in _texts(section.get("classes")):
-            detector = _mapping(value.get("detector"))
+            detector = mapping(value.get("detector"))
             _check_counted(document, (*path, "classes", inner), counted, detector)
         size, slide = section.get("size_seconds", 60.0), section.get("slide_seconds")
         if isinstance(size, int | float) and isinstance(slide, int | float) and slide > 0:
@@ -194,7 +190,7 @@ def _check_windows(document: Document, value: dict[str, Any]) -> None:
             if panes < 1 or not math.isclose(panes * slide, size):
                 problem = f"does not divide size_seconds, which is {size}"
                 document.fault((*path, "slide_seconds"), str(slide), problem, "Take one that does.")
-        trained = _mapping(value.get("cascade")).get("trained")
+        trained = mapping(value.get("cascade")).get("trained")
         if section.get("proxy_stride") is not None and not trained:
             problem = "needs the model of a trained cascade"
             document.fault((*path, "proxy_stride"), "", problem, "Add cascade.trained.")
@@ -204,11 +200,11 @@ def _check_windows(document: Document, value: dict[str, Any]) -> None:
 
 
 def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> None:
-    directory = _mapping(sinks.get("event_log")).get("directory")
+    directory = mapping(sinks.get("event_log")).get("directory")
     if isinstance(directory, str):
         _check_folder(document, ("sinks", "event_log", "directory"), directory, folder / directory)
     for place, lines in enumerate(_list(sinks.get("json_lines"))):
-        path = _mapping(lines).get("path")
+        path = mapping(lines).get("path")
         if isinstance(path, str) and path != "-":
             key: KeyPath = ("sinks", "json_lines", place, "path")
             if _is_folder(folder / path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flows.config.document import mapping
 from flows.config.faults import show
 from flows.trained import TrainedCascade, load_trained
 from models.detectors.settings import AUTO
@@ -27,8 +28,8 @@ def check_cascade(document: Document, value: dict[str, Any], folder: Path) -> No
         value: Its plain values.
         folder: Where relative paths count from.
     """
-    cascade = _mapping(value.get("cascade"))
-    streams = {name: _mapping(one) for name, one in _mapping(value.get("streams")).items()}
+    cascade = mapping(value.get("cascade"))
+    streams = {name: mapping(one) for name, one in mapping(value.get("streams")).items()}
     _check_trained(document, ("cascade", "trained"), cascade, value, folder)
     if isinstance(cascade.get("trained"), str):
         for key in REPLACED:
@@ -55,7 +56,7 @@ def _check_unasked(document: Document, cascade: dict[str, Any]) -> None:
     remedy = "Add cascade.predicate or cascade.trained."
     if cascade.get("contract") is not None:
         document.fault(("cascade", "contract"), "", "needs a question", remedy)
-    difference = _mapping(cascade.get("difference"))
+    difference = mapping(cascade.get("difference"))
     if difference.get("against") == "background":
         path = ("cascade", "difference", "against")
         problem = "needs a question, whose no tells which frames are empty"
@@ -74,7 +75,7 @@ def _check_trained(
         remedy = "Name a folder that 'sightflow evaluate cascade --save' wrote."
         document.fault(path, show(document, path, name), f"cannot be used: {error}", remedy)
         return
-    _check_detector(document, path, trained, _mapping(value.get("detector")))
+    _check_detector(document, path, trained, mapping(value.get("detector")))
 
 
 def _check_detector(
@@ -90,7 +91,3 @@ def _check_detector(
     if isinstance(kept, list) and kept and wanted not in kept:
         problem = f"asks for {wanted!r}, which the detector does not keep"
         document.fault(path, shown, problem, "Add it to detector.classes.")
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -69,6 +69,11 @@ class Document:
         self.faults.append(Fault(self.file, self.line(path), dotted(path), value, problem, remedy))
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """A plain value as keys and values; none for what is no mapping."""
+    return value if isinstance(value, dict) else {}
+
+
 def dotted(path: Path) -> str:
     """A path as text.
 

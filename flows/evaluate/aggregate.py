@@ -25,6 +25,7 @@ from operators.variates import (
     certified_within,
     difference_coefficient,
     draw_cells,
+    grown,
     jittered,
     ppi,
     refine,
@@ -241,13 +242,21 @@ def _grown(
     first = min(FIRST_LOOK, frames)
     looks = 1 + max(0, math.ceil(math.log(frames / first, GROWTH)))
     each = 1 - (1 - confidence) / looks
-    size = first
     bounds = (float(values.min()), float(values.max()))
-    while True:
-        found = _random(name, values, proxies, order[:size], each, bounds)
-        if found.half_width <= error or size == frames:
-            return found
-        size = min(math.ceil(size * GROWTH), frames)
+
+    def judge(asked: Values, _: int) -> tuple[Interval, float]:
+        found = _random(name, values, proxies, order[: len(asked)], each, bounds)
+        return found, found.half_width
+
+    return grown(
+        lambda places: values[places],
+        order,
+        judge,
+        error,
+        first=first,
+        growth=GROWTH,
+        most=frames,
+    )
 
 
 def _window_report(windows: _Windows, count: int) -> dict[str, Any]:

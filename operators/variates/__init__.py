@@ -14,6 +14,7 @@ from operators.variates.cells import (
     draw_cells,
     jittered,
 )
+from operators.variates.growing import grown
 from operators.variates.refinement import Refinement, refine
 from operators.variates.sample import Asker, CellSample, Interval
 from operators.variates.stopping import bernstein_half_width, blazeit, blazeit_sample
@@ -36,6 +37,7 @@ __all__ = [
     "crossed",
     "difference_coefficient",
     "draw_cells",
+    "grown",
     "jittered",
     "ppi",
     "refine",

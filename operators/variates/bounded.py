@@ -12,10 +12,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from operators.variates.growing import grown
 from operators.variates.sample import (
     Asker,
     Interval,
@@ -25,9 +25,6 @@ from operators.variates.sample import (
     interval,
 )
 from records import RecordError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 LARGEST_BET = 0.5
 """The most that is bet on one value (the recommendation of the source)."""
@@ -159,13 +156,17 @@ def certified_within(
         rng: The source of chance.
         most: The most calls; None for as many as there are frames.
     """
-    order: NDArray[np.int64] = rng.permutation(frames)
-    most = frames if most is None else min(most, frames)
-    values = np.empty(0)
-    size = min(FIRST_LOOK, most)
-    while True:
-        values = np.concatenate([values, ask(order[len(values) : size])])
+
+    def judge(values: Values, _: int) -> tuple[Interval, float]:
         found = certified(values, frames, confidence, bounds)
-        if found.half_width <= error or size == most:
-            return found
-        size = min(math.ceil(size * LOOKS_APART), most)
+        return found, found.half_width
+
+    return grown(
+        ask,
+        rng.permutation(frames),
+        judge,
+        error,
+        first=FIRST_LOOK,
+        growth=LOOKS_APART,
+        most=frames if most is None else min(most, frames),
+    )

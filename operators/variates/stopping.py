@@ -20,12 +20,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from operators.variates.growing import grown
 from operators.variates.sample import Asker, Interval, Values, check_confidence, interval
 from operators.variates.uniform import tuned_coefficient, uniform
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 GROWTH = 1.1
@@ -78,21 +78,19 @@ def blazeit(
     check_confidence(confidence)
     order: NDArray[np.int64] = rng.permutation(frames)
     mean = 0.0 if proxies is None else float(proxies.mean())
-    most = frames if most is None else min(most, frames)
-    values = np.empty(0)
-    size, look = min(FIRST_LOOK, most), 1
-    while True:
-        values = np.concatenate([values, ask(order[len(values) : size])])
-        rectified = values
+
+    def judge(values: Values, look: int) -> tuple[Interval, float]:
+        size, rectified = len(values), values
         if proxies is not None:
             drawn = proxies[order[:size]]
             rectified = values - tuned_coefficient(values, drawn) * (drawn - mean)
         half = bernstein_half_width(rectified, bounds[1] - bounds[0], look, 1 - confidence)
         if size == frames:
             half = 0.0
-        if half <= error or size == most:
-            return interval(float(rectified.mean()), half, half, confidence, size, bounds)
-        size, look = min(math.ceil(size * GROWTH), most), look + 1
+        return interval(float(rectified.mean()), half, half, confidence, size, bounds), half
+
+    most = frames if most is None else min(most, frames)
+    return grown(ask, order, judge, error, first=FIRST_LOOK, growth=GROWTH, most=most)
 
 
 def blazeit_sample(
