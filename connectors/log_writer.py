@@ -1,4 +1,4 @@
-"""The writer of the event log, alone and as a sink of a dataflow.
+"""The writer of the event log.
 
 Each stream has a series of segments of its own, so the bytes of a stream's log depend on that
 stream's records only: neither on other streams, nor on batches, nor on the number of workers.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import structlog
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.codec import encode
 from connectors.log_format import (
@@ -218,68 +217,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class EventLogSink(FixedPartitionedSink["Sequence[Record]", tuple[int, int]]):
-    """Writes ``(stream, records)`` to the event log; one partition for each stream.
-
-    On resume each stream's log is cut to where the last epoch ended, so that every record is in
-    the log exactly once. Without a resume state a stream's log begins anew, at its very start.
-
-    Args:
-        run_dir: The run's directory, as `new_run_dir` makes it.
-        streams: Every stream that may come.
-        settings: How the log is written.
-
-    Raises:
-        RecordError: one of `streams` is no name of a stream.
-    """
-
-    def __init__(
-        self, run_dir: Path, streams: Sequence[str], settings: LogSettings | None = None
-    ) -> None:
-        for stream in streams:
-            check_name("stream", stream)
-        self._run_dir = run_dir
-        self._index = {stream: i for i, stream in enumerate(sorted(set(streams)))}
-        self._settings = settings
-
-    def list_parts(self) -> list[str]:
-        """Every stream."""
-        return list(self._index)
-
-    def part_fn(self, item_key: str) -> int:
-        """Give each stream a partition of its own: bytewax orders partitions by name."""
-        if item_key not in self._index:
-            raise LogError(
-                f"the event log must be told of every stream, got '{item_key}'; "
-                f"it knows {', '.join(self._index)}"
-            )
-        return self._index[item_key]
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: tuple[int, int] | None
-    ) -> EventLogPartition:
-        """Open the log of one stream."""
-        del step_id
-        position = LogPosition(*resume_state) if resume_state else LogPosition(0, 0)
-        return EventLogPartition(LogWriter(self._run_dir, for_part, self._settings, position))
-
-
-class EventLogPartition(StatefulSinkPartition["Sequence[Record]", tuple[int, int]]):
-    """The log of one stream in a running dataflow."""
-
-    def __init__(self, writer: LogWriter) -> None:
-        self._writer = writer
-
-    def write_batch(self, values: list[Sequence[Record]]) -> None:
-        """Append the records of these batches."""
-        self._writer.write([record for records in values for record in records])
-
-    def snapshot(self) -> tuple[int, int]:
-        """Where the next record goes."""
-        return self._writer.position.segment, self._writer.position.offset
-
-    def close(self) -> None:
-        """Force the data to the disk and close."""
-        self._writer.close()

@@ -53,6 +53,8 @@ class Metrics:
         sightflow_detector_seconds{model}                       time of a detector's calls
         sightflow_alerts_total{stream,rule,state}               changes of episodes
         sightflow_webhook_deliveries_total{endpoint,outcome}    webhooks by how they ended
+        sightflow_dead_letters_total{topic,reason}              messages that were not understood
+        sightflow_kafka_lag_messages{topic,partition}           messages that were not read yet
 
     >>> from records import EventKind, StreamEvent
     >>> metrics = Metrics()
@@ -89,6 +91,12 @@ class Metrics:
         self._alerts = self._counter("alerts", "Changes of episodes", "stream rule state")
         self._deliveries = self._counter(
             "webhook_deliveries", "Webhooks, by how they ended", "endpoint outcome"
+        )
+        self._dead_letters = self._counter(
+            "dead_letters", "Messages that were not understood, or not written", "topic reason"
+        )
+        self._lag = self._gauge(
+            "kafka_lag_messages", "Messages that were not read yet", "topic partition"
         )
         self._seconds = Histogram(
             "sightflow_detector_seconds",
@@ -158,6 +166,14 @@ class Metrics:
         """
         self._calls.labels(model).inc(images)
         self._seconds.labels(model).observe(seconds)
+
+    def observe_dead_letter(self, topic: str, reason: str) -> None:
+        """Count a message that was not understood, or a record that was not written."""
+        self._dead_letters.labels(topic, reason).inc()
+
+    def observe_lag(self, topic: str, partition: int, messages: int) -> None:
+        """Note how many messages of a partition were not read yet."""
+        self._lag.labels(topic, str(partition)).set(messages)
 
     def observe_delivery(self, host: str, reason: str = "") -> None:
         """Count a webhook that was delivered, or failed for a reason.

@@ -5,7 +5,8 @@
     frames ─► events ─────────────────────────────────────────┐
        ├────► observe ─► windows ─────────────────────────────┤
        └────► cascade ─► track ─┬─► verdicts, audit, contract ─┼─► records ─► every sink
-                                └─► episodes ─────────────────┘
+    detections of others ─┘     └─► episodes ─────────────────┘
+    messages not understood ─► dead letters ─► Kafka
 
 The items between the steps are batches, keyed by stream; the sinks take lists of records.
 """
@@ -21,9 +22,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from typing_extensions import override
 
-from connectors.video import VideoSettings, VideoSource
-from connectors.video.uri import parse_uri
-from flows.sinks import MEGABYTE
+from connectors.codec import kind_of
+from flows.inputs import Inputs, open_inputs
 from flows.windows import observe_settings, window_proxies, window_settings
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
@@ -31,7 +31,6 @@ from operators.cascade import cascade
 from operators.observe import observe
 from operators.track import TrackSettings, track
 from operators.window import window
-from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
     import threading
@@ -41,12 +40,26 @@ if TYPE_CHECKING:
     from bytewax.operators import KeyedStream
     from bytewax.outputs import Sink
 
+    from connectors.kafka import DeadLetter
     from flows.cascades import Cascades
-    from flows.config import AlertSection, Configuration, StreamSection, WindowSection
+    from flows.config import AlertSection, Configuration, WindowSection
     from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
 """What a sink takes: a stream's name and records of that stream."""
+
+
+ONE_SHARD = "0"
+"""The shard of all streams, where they share one process, its models and their batches."""
+
+
+def one_shard(_: str) -> str:
+    """The shard of a stream, where there is one."""
+    return ONE_SHARD
+
+
+def _unheard(*_: object) -> None:
+    """What nobody asked to be told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,42 +71,52 @@ class Parts:
         origin: What stands behind the alerts.
         sinks: The sinks, by the name of their step.
         observe: Called with every item that goes to the sinks, in the worker that made it.
-        entered: Called with every batch of frames that a source emits.
+        entered: Called with every batch of frames, or of others' verdicts, that comes in.
         stop: Set it to end all sources; what they have emitted is still decided.
         clock: The time for live sources.
         folder: Where relative paths in the configuration count from.
+        kafka: Writes records and dead letters to Kafka; None for none.
+        buried: Called with every message that was not understood.
+        progress: Called with a topic's partition, the next offset and its end, now and then.
+        shard_of: The shard of a stream; the streams of a shard share a process.
     """
 
     cascades: Cascades
     origin: AlertOrigin
     sinks: Mapping[str, Sink[Records]]
     observe: Callable[[Records], None]
-    entered: Callable[[FrameBatch], None]
+    entered: Callable[[FrameBatch | VerdictBatch], None]
     stop: threading.Event
     clock: Clock
     folder: Path
+    kafka: Sink[Any] | None = None
+    buried: Callable[[DeadLetter], None] = _unheard
+    progress: Callable[[tuple[str, int], int, int], None] = _unheard
+    shard_of: Callable[[str], str] = one_shard
 
 
-def build(configuration: Configuration, parts: Parts) -> Dataflow:
-    """Build the dataflow of a configuration. Nothing runs yet."""
+def build(
+    configuration: Configuration,
+    parts: Parts,
+    inputs: Callable[[Dataflow, Configuration, Parts], Inputs] = open_inputs,
+) -> Dataflow:
+    """Build the dataflow of a configuration. Nothing runs yet.
+
+    Args:
+        configuration: The configuration.
+        parts: What it is built from.
+        inputs: Adds the sources; those of the configuration, unless something is replayed.
+    """
     flow = Dataflow(flow_id(configuration.name))
-    source = VideoSource(
-        video_settings(configuration.streams, parts.folder, parts.cascades),
-        stop=parts.stop,
-        clock=parts.clock,
-    )
-    frames = op.inspect(
-        "entered", op.input("frames", flow, source), lambda _, item: parts.entered(item[1])
-    )
-    made = parts.cascades
-    decided = cascade("cascade", frames, made.settings, made.models, _shard, made.streams)
-    if configuration.track is not None:
-        settings = TrackSettings(**configuration.track.model_dump())
-        decided = track("track", decided, settings)
+    opened = inputs(flow, configuration, parts)
+    frames = op.inspect("entered", opened.frames, lambda _, item: parts.entered(item[1]))
+    decided = _decided(frames, opened, configuration, parts)
     outputs = [
         op.filter_map_value("events", frames, _events),
         op.filter_map_value("verdicts", decided, _verdicts),
     ]
+    if opened.records is not None:
+        outputs.append(opened.records)
     if configuration.alerts:
         rules = [count_rule(alert) for alert in configuration.alerts]
         outputs.append(
@@ -101,8 +124,25 @@ def build(configuration: Configuration, parts: Parts) -> Dataflow:
         )
     for place, section in enumerate(configuration.windows):
         outputs += _windows(f"windows_{place}", frames, section, configuration, parts)
-    _write(outputs, parts)
+    records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
+    _write(records, opened, configuration, parts)
     return flow
+
+
+def _decided(
+    frames: KeyedStream[FrameBatch], opened: Inputs, configuration: Configuration, parts: Parts
+) -> KeyedStream[VerdictBatch]:
+    """The verdicts of the cascade, and those of other programs; tracked."""
+    made = parts.cascades
+    decided = cascade("cascade", frames, made.settings, made.models, parts.shard_of, made.streams)
+    if opened.verdicts is not None:
+        received = op.inspect(
+            "entered_verdicts", opened.verdicts, lambda _, item: parts.entered(item[1])
+        )
+        decided = op.merge("decided", decided, received)
+    if configuration.track is None:
+        return decided
+    return track("track", decided, TrackSettings(**configuration.track.model_dump()))
 
 
 def _windows(
@@ -119,7 +159,7 @@ def _windows(
         observe_settings(section, configuration),
         parts.cascades.models.reference,
         window_proxies(section, parts.cascades),
-        _shard,
+        parts.shard_of,
     )
     told = window(f"{step}_window", observed, window_settings(section))
     return [
@@ -128,17 +168,32 @@ def _windows(
     ]
 
 
-def _one(record: Record) -> list[Record]:
-    return [record]
+def _one(item: Any) -> list[Any]:  # noqa: ANN401 - records and dead letters alike
+    return [item]
 
 
-def _write(outputs: list[KeyedStream[list[Record]]], parts: Parts) -> None:
-    records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
+def _write(
+    records: KeyedStream[list[Record]], opened: Inputs, configuration: Configuration, parts: Parts
+) -> None:
     for name, sink in parts.sinks.items():
         op.output(name, records, sink)
-    if not parts.sinks:
+    if parts.kafka is not None:
+        outgoing: list[KeyedStream[Any]] = []
+        if configuration.kafka is not None and configuration.kafka.write is not None:
+            kinds = frozenset(configuration.kafka.write.kinds)
+            outgoing.append(
+                op.filter_map_value("to_kafka", records, lambda items: _of_kinds(items, kinds))
+            )
+        if opened.dead_letters is not None:
+            outgoing.append(op.map_value("dead_letters", opened.dead_letters, _one))
+        op.output("to_topics", op.merge("outgoing", *outgoing), parts.kafka)
+    if not parts.sinks and parts.kafka is None:
         # The engine wants an output, and a run without sinks may still be watched.
         op.output("nowhere", records, Nowhere())
+
+
+def _of_kinds(records: list[Record], kinds: frozenset[str]) -> list[Record] | None:
+    return [record for record in records if kind_of(record) in kinds] or None
 
 
 class _NowherePartition(StatelessSinkPartition[Any]):
@@ -167,11 +222,6 @@ def _alerts(changes: tuple[Alert, ...]) -> list[Record]:
     return list(changes)
 
 
-def _shard(_: str) -> str:
-    """One shard: the streams of a process share the models and their batches."""
-    return "0"
-
-
 def flow_id(name: str) -> str:
     """A name as the engine wants it: without dots, which part its step ids.
 
@@ -179,45 +229,6 @@ def flow_id(name: str) -> str:
     'shop_north'
     """
     return name.replace(".", "_")
-
-
-def video_settings(
-    streams: Mapping[str, StreamSection], folder: Path, cascades: Cascades | None = None
-) -> dict[str, VideoSettings]:
-    """The video settings of each stream, relative paths counted from `folder`.
-
-    Args:
-        streams: The streams.
-        folder: Where relative paths count from.
-        cascades: Tell which streams are decoded on demand where the configuration does not.
-    """
-    return {
-        name: _video(section, folder, packets=_begins_with_packets(cascades, name))
-        for name, section in streams.items()
-    }
-
-
-def _begins_with_packets(cascades: Cascades | None, stream: str) -> bool:
-    return cascades is not None and any(plan.packets for plan in cascades.plans(stream))
-
-
-def _video(section: StreamSection, folder: Path, *, packets: bool) -> VideoSettings:
-    others = {"uri", "start", "decode", "packet_megabytes", "zone", "masks", "trained"}
-    values = section.model_dump(exclude=others)
-    path = parse_uri(section.uri).path
-    uri = section.uri if path is None else str(folder / path)
-    start_ns = None
-    if section.start is not None:
-        # In whole microseconds, since a float of seconds would lose some.
-        seconds = int(section.start.timestamp())
-        start_ns = seconds * NANOSECONDS + section.start.microsecond * 1000
-    return VideoSettings(
-        uri=uri,
-        start_ns=start_ns,
-        decode=section.decode or ("on_demand" if packets else "ahead"),
-        packet_bytes_in_memory=section.packet_megabytes * MEGABYTE,
-        **values,
-    )
 
 
 def detector_settings(configuration: Configuration, folder: Path) -> DetectorSettings:

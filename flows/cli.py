@@ -15,6 +15,7 @@ from flows.commands import (
     alerts,
     assets,
     configuration,
+    deadletters,
     evaluate,
     evaluate_traces,
     information,
@@ -46,6 +47,7 @@ evaluate.app.command("aggregate")(evaluate_traces.aggregate)
 evaluate.app.command("limit")(evaluate_traces.limit)
 app.add_typer(evaluate.app)
 app.add_typer(alerts.app)
+app.add_typer(deadletters.app)
 app.add_typer(assets.app)
 app.command()(information.version)
 

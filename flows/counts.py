@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from operators.stream_cascade import AUDIT_NAMES
-from records import Alert, Estimate, EventKind, Stage, StreamEvent, Verdict
+from records import (
+    Alert,
+    Estimate,
+    EventKind,
+    FrameBatch,
+    Stage,
+    StreamEvent,
+    Verdict,
+    VerdictBatch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from records import Detections, Detector, FrameBatch, Record
+    from records import Detections, Detector, Record
 
 STAGES = tuple(Stage)
 """The stages, cheapest first."""
@@ -104,17 +113,30 @@ class RunCounts:
     """Counts a run while it runs. Workers call it from their threads.
 
     Args:
-        streams: The names of the streams.
+        streams: The names of the streams that are known; others are counted as they come.
+
+    Attributes:
+        streams: What became of each stream's frames.
+        dead_letters: Messages that were not understood, by reason.
     """
 
     def __init__(self, streams: Sequence[str]) -> None:
-        self.streams = {name: StreamCounts() for name in streams}
+        self.streams: defaultdict[str, StreamCounts] = defaultdict(StreamCounts)
+        for name in streams:
+            self.streams[name] = StreamCounts()
+        self.dead_letters: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def entered(self, batch: FrameBatch) -> None:
-        """Count the frames of a batch that enters the flow."""
+    def entered(self, batch: FrameBatch | VerdictBatch) -> None:
+        """Count the frames of a batch that enters the flow, decided already or not."""
+        frames = batch.frames if isinstance(batch, FrameBatch) else batch.verdicts
         with self._lock:
-            self.streams[batch.stream].entered += len(batch.frames)
+            self.streams[batch.stream].entered += len(frames)
+
+    def buried(self, reason: str) -> None:
+        """Count a message that was not understood."""
+        with self._lock:
+            self.dead_letters[reason] += 1
 
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records on their way to the sinks."""

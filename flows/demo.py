@@ -23,8 +23,9 @@ from connectors.scene import SceneSettings, render, write_scene
 from connectors.webhook_settings import new_secret
 from flows import config
 from flows.baseline import SampleSettings, measure_baseline
-from flows.build import detector_settings, video_settings
+from flows.build import detector_settings
 from flows.demo_report import DemoReport
+from flows.inputs import video_settings
 from flows.output import error_console
 from flows.picture import picture_of, write_picture
 from flows.progress import download_progress, run_progress, step_progress

@@ -33,12 +33,14 @@ from records import LogError, SightflowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
     from pathlib import Path
     from types import FrameType
 
     from bytewax.dataflow import Dataflow
     from rich.console import Console
 
+    from connectors.kafka import DeadLetter
     from flows.build import Records
     from flows.config import Configuration
     from records import Detector
@@ -98,7 +100,7 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
     loaded = request.detector or load_detector(detector_settings(configuration, request.folder))
     detector = MeasuredDetector(loaded, partial(metrics.observe_detector, loaded.name))
     cascades = load_cascades(configuration, request.folder, detector)
-    manifest, run_dir = _begin(request)
+    manifest, run_dir = begin(request)
     sinks = Sinks.make(configuration, request.folder, run_dir, metrics, console=request.console)
     parts = Parts(
         cascades=cascades,
@@ -109,6 +111,9 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
         stop=stop,
         clock=time.time_ns,
         folder=request.folder,
+        kafka=sinks.kafka,
+        buried=_burier(counts, metrics),
+        progress=lambda at, offset, end: metrics.observe_lag(*at, end - offset),
     )
     seconds, stopped = _drive(configuration, parts, metrics, sinks)
     return RunSummary(
@@ -123,6 +128,7 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
         detector_seconds=detector.seconds,
         delivered=sinks.delivered,
         undelivered=sinks.undelivered,
+        dead_letters=dict(counts.dead_letters),
     )
 
 
@@ -136,6 +142,15 @@ def _observer(
             watch(counts)
 
     return observe
+
+
+def _burier(counts: RunCounts, metrics: Metrics) -> Callable[[DeadLetter], None]:
+    def buried(letter: DeadLetter) -> None:
+        counts.buried(str(letter.reason))
+        metrics.observe_dead_letter(letter.message.topic, str(letter.reason))
+        _log.warning("message not understood", message=letter.message.id, reason=letter.detail)
+
+    return buried
 
 
 def _drive(
@@ -153,8 +168,12 @@ def _drive(
             sinks.close()
 
 
-def _begin(request: RunRequest) -> tuple[Manifest, Path | None]:
-    """Make the run's folder and its manifest, if the run keeps an event log."""
+def begin(request: RunRequest) -> tuple[Manifest, Path | None]:
+    """Make the run's folder and its manifest, if the run keeps an event log.
+
+    Raises:
+        LogError: the folder cannot be made, or holds a run already.
+    """
     configuration, now_ns = request.configuration, time.time_ns()
     section, run_dir = configuration.sinks.event_log, None
     if section is not None:
@@ -218,10 +237,15 @@ def interrupts_end(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def execute(flow: Dataflow) -> None:
-    """Run a dataflow to its end; what a step raised is raised as it was."""
+def execute(flow: Dataflow, epoch: timedelta | None = None) -> None:
+    """Run a dataflow to its end; what a step raised is raised as it was.
+
+    Args:
+        flow: The dataflow.
+        epoch: How long an epoch lasts; None is the engine's usual one.
+    """
     try:
-        cli_main(flow)
+        cli_main(flow, epoch_interval=epoch)
     except BytewaxRuntimeError as error:
         # The engine wraps what a step raised; the user is told of the step's own error.
         cause: BaseException | None = error

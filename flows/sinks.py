@@ -10,10 +10,13 @@ from urllib.parse import quote
 
 import structlog
 
+from connectors.kafka import KafkaSink
 from connectors.lines import STANDARD_OUTPUT, ConsoleSink, JsonLinesSink
-from connectors.log_writer import EventLogSink, LogSettings
+from connectors.log_sink import EventLogSink
+from connectors.log_writer import LogSettings
 from connectors.outbox import Outbox
 from connectors.webhook import WebhookSettings, WebhookSink
+from flows.kafka import kafka_settings, write_settings
 from records import SightflowError
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from bytewax.outputs import Sink
     from rich.console import Console
 
+    from connectors.kafka import DeadLetter
     from connectors.metrics import Metrics
     from flows.config import Configuration, WebhookSection
 
@@ -43,11 +47,13 @@ class Sinks:
         steps: Each sink, by the name of its step in the dataflow.
         webhooks: Those among them that deliver in the background.
         outbox: Where alerts wait for those; None without any.
+        kafka: Writes to Kafka, dead letters also where nothing else is; None without.
     """
 
     steps: dict[str, Sink[Any]]
     webhooks: tuple[WebhookSink, ...]
     outbox: Outbox | None = None
+    kafka: KafkaSink | None = None
 
     @classmethod
     def make(
@@ -78,14 +84,15 @@ class Sinks:
         steps: dict[str, Sink[Any]] = {}
         if run_dir is not None and section.event_log is not None:
             settings = LogSettings(segment_bytes=section.event_log.segment_megabytes * MEGABYTE)
-            steps["event_log"] = EventLogSink(run_dir, list(configuration.streams), settings)
+            steps["event_log"] = EventLogSink(run_dir, settings)
         for place, lines in enumerate(section.json_lines):
             path = lines.path if lines.path == STANDARD_OUTPUT else folder / lines.path
             steps[f"json_lines_{place}"] = JsonLinesSink(path, lines.kinds)
         if section.console is not None and console is not None:
             steps["console"] = ConsoleSink("stderr", section.console.kinds, console)
+        kafka = _kafka(configuration, folder, metrics)
         if not section.webhooks:
-            return cls(steps, ())
+            return cls(steps, (), None, kafka)
         webhooks = webhook_settings(section.webhooks)
         outbox = Outbox(
             None
@@ -94,7 +101,7 @@ class Sinks:
         )
         sinks = webhook_sinks(webhooks, outbox, metrics)
         steps |= {f"webhook_{place}": sink for place, sink in enumerate(sinks)}
-        return cls(steps, sinks, outbox)
+        return cls(steps, sinks, outbox, kafka)
 
     def close(self) -> None:
         """End deliveries, waiting as long as each endpoint's settings say, at the same time."""
@@ -119,6 +126,21 @@ class Sinks:
             for reason, count in (report.failed | waiting).items():
                 total[reason] = total.get(reason, 0) + count
         return total
+
+
+def _kafka(configuration: Configuration, folder: Path, metrics: Metrics) -> KafkaSink | None:
+    section = configuration.kafka
+    if section is None or (section.read is None and section.write is None):
+        return None
+
+    def unwritten(letter: DeadLetter) -> None:
+        metrics.observe_dead_letter(letter.message.topic, str(letter.reason))
+
+    return KafkaSink(
+        kafka_settings(section, folder),
+        write_settings(section, configuration.name),
+        on_dead_letter=unwritten,
+    )
 
 
 def outbox_path(directory: Path, name: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -44,6 +44,7 @@ class RunSummary:
         detector_seconds: Time in the detector, seconds.
         delivered: Alerts that webhooks took.
         undelivered: Alerts that webhooks did not take, by reason.
+        dead_letters: Messages of Kafka that were not understood, by reason.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RunSummary:
     detector_seconds: float
     delivered: int
     undelivered: dict[str, int]
+    dead_letters: dict[str, int] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -99,6 +101,7 @@ class RunSummary:
                 "seconds": round(self.detector_seconds, 3),
             },
             "webhooks": {"delivered": self.delivered, "undelivered": self.undelivered},
+            "dead_letters": self.dead_letters,
             "streams": {name: counts.to_json() for name, counts in self.streams.items()},
         }
 
@@ -162,6 +165,10 @@ def summary_lines(summary: RunSummary) -> list[str]:
     lines += [
         f"[red]not delivered: {count} ({escape(reason)})[/red]"
         for reason, count in sorted(summary.undelivered.items())
+    ]
+    lines += [
+        f"[yellow]dead letters: {count} ({escape(reason)})[/yellow]"
+        for reason, count in sorted(summary.dead_letters.items())
     ]
     lines += [
         escape(line) for name, counts in summary.streams.items() for line in _accuracy(name, counts)

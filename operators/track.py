@@ -92,7 +92,8 @@ class Track(KeyedLogic[VerdictBatch, VerdictBatch, TrackState]):
     """The trackers of one stream.
 
     A copied answer keeps the tracks of the answer it copies: nothing new was seen, so the motion
-    model is not told that objects stood still.
+    model is not told that objects stood still. An answer that has tracks already, say of a camera
+    that tracks by itself, keeps them.
 
     Args:
         settings: How boxes become tracks.
@@ -115,6 +116,8 @@ class Track(KeyedLogic[VerdictBatch, VerdictBatch, TrackState]):
         return copy.deepcopy(self._state)
 
     def _track(self, verdict: Verdict) -> Verdict:
+        if (verdict.answer.tracks != UNTRACKED).any():
+            return verdict
         state = self._state
         copied = verdict.copied_from is not None and verdict.copied_from == state.last_sequence
         if copied and state.last is not None:

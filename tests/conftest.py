@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from tests.support.kafka_broker import Broker, BrokerError
 from tests.support.scenes import Street, write_street
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHARED_ASSETS = Path(__file__).resolve().parents[2] / "shared" / "assets"
 
@@ -43,3 +49,34 @@ def street(scene: Street, tmp_path: Path) -> Street:
     for path in scene.folder.iterdir():
         shutil.copy(path, tmp_path)
     return Street(tmp_path, scene.truth)
+
+
+def _started(folder: str, factory: pytest.TempPathFactory) -> Broker:
+    broker = Broker(factory.mktemp(folder) / "data")
+    try:
+        broker.start()
+    except BrokerError as error:
+        pytest.skip(f"needs a Kafka broker: {error}")
+    return broker
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka broker that tests share; none may stop it."""
+    broker = _started("broker", tmp_path_factory)
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka broker that the test may stop."""
+    broker = _started("own_broker", tmp_path_factory)
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def no_epoch() -> timedelta:
+    """Every batch is an epoch."""
+    return timedelta(0)

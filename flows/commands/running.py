@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from flows import config
-from flows.build import video_settings
 from flows.demo import DemoSettings
 from flows.demo import demo as run_demo
 from flows.demo_report import show_demo
+from flows.inputs import video_settings
 from flows.output import (
     EXIT_FAILURE,
     ConfigurationArgument,

@@ -6,8 +6,10 @@ from flows.config.cascade_section import (
     DifferenceSection,
     PredicateSection,
 )
+from flows.config.kafka_section import KafkaReadSection, KafkaSection, KafkaWriteSection
 from flows.config.load import load, parse
 from flows.config.model import (
+    FROM_KAFKA,
     AlertSection,
     Configuration,
     ConsoleSection,
@@ -24,6 +26,7 @@ from flows.config.model import (
 from flows.config.schema import json_schema
 
 __all__ = [
+    "FROM_KAFKA",
     "AlertSection",
     "CascadeSection",
     "Configuration",
@@ -33,6 +36,9 @@ __all__ = [
     "DifferenceSection",
     "EventLogSection",
     "JsonLinesSection",
+    "KafkaReadSection",
+    "KafkaSection",
+    "KafkaWriteSection",
     "MetricsSection",
     "PredicateSection",
     "SinksSection",

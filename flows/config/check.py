@@ -19,9 +19,10 @@ from connectors.webhook_settings import (
     is_secret,
 )
 from flows.config.check_cascade import check_cascade
+from flows.config.check_kafka import check_kafka
 from flows.config.document import REFERENCE, mapping
 from flows.config.faults import show
-from flows.config.model import StreamSection
+from flows.config.model import FROM_KAFKA, StreamSection
 from models.detectors import class_names_of
 from models.detectors.settings import SILHOUETTE
 from records import DetectorError, RecordError
@@ -46,6 +47,7 @@ def cross_check(document: Document, folder: Path) -> None:
     _check_detector(document, mapping(value.get("detector")), folder)
     _check_predicate(document, value)
     check_cascade(document, value, folder)
+    check_kafka(document, value, folder)
     _check_alerts(document, value)
     _check_windows(document, value)
     sinks = mapping(value.get("sinks"))
@@ -64,7 +66,7 @@ def _texts(value: object) -> list[tuple[int, str]]:
 
 def _check_stream(document: Document, path: KeyPath, stream: dict[str, Any], folder: Path) -> None:
     uri = stream.get("uri")
-    if isinstance(uri, str) and uri:
+    if isinstance(uri, str) and uri and uri != FROM_KAFKA:
         _check_uri(document, (*path, "uri"), uri, folder)
     defaults = StreamSection.model_fields
     batch = stream.get("batch_frames", defaults["batch_frames"].default)
@@ -167,7 +169,7 @@ def _check_alerts(document: Document, value: dict[str, Any]) -> None:
         if isinstance(counted, str):
             _check_counted(document, (*path, "class"), counted, detector)
         for inner, stream in _texts(alert.get("streams")):
-            if stream not in streams:
+            if stream not in streams and not mapping(value.get("kafka")).get("read"):
                 remedy = f"Use one of {', '.join(streams) or 'those under streams'}."
                 document.fault((*path, "streams", inner), repr(stream), "is no stream", remedy)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from flows.config.cascade_section import CascadeSection
+from flows.config.kafka_section import KafkaSection
 from flows.config.section import (
     Count,
     Mask,
@@ -29,13 +30,17 @@ from operators.observe import LARGEST_STRIDE
 RecordKind = Literal["verdict", "alert", "event", "estimate", "reading"]
 """The kinds of record that a sink may be asked for."""
 
+FROM_KAFKA = "kafka:"
+"""The address of a stream whose frames come through ``kafka.read``."""
+
 
 class StreamSection(Section):
     """One stream of frames."""
 
     uri: Text = Field(
-        description="A video file, a folder of segments, an RTSP or HTTP address, or webcam:0. "
-        "A relative path counts from the configuration file's folder."
+        description="A video file, a folder of segments, an RTSP or HTTP address, webcam:0, or "
+        "'kafka:' for frames with this key in kafka.read. A relative path counts from the "
+        "configuration file's folder."
     )
     start: StartTime | None = Field(
         None,
@@ -259,7 +264,10 @@ class Configuration(Section):
 
     version: Literal[1] = Field(description="The version of this format: 1.")
     name: Name = Field(description="The flow's name.")
-    streams: dict[Name, StreamSection] = Field(min_length=1, description="The streams, by name.")
+    streams: dict[Name, StreamSection] = Field(
+        {}, description="The streams, by name; those of Kafka need not be named."
+    )
+    kafka: KafkaSection | None = Field(None, description="A Kafka cluster; null = none.")
     detector: DetectorSection = Field(default_factory=DetectorSection)
     cascade: CascadeSection = Field(default_factory=CascadeSection)
     track: TrackSection | None = Field(

@@ -5,23 +5,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from bytewax.testing import TestingSource
 from structlog.testing import capture_logs
 
 from connectors.log_format import LogPosition
-from connectors.log_writer import EventLogSink, LogSettings, LogWriter
+from connectors.log_writer import LogSettings, LogWriter
 from records import LogError, RecordError
-from tests.support.dataflows import run_into
 from tests.support.logs import SMALL, log_bytes, read_log, run_dir_of, write_log
 from tests.support.records import verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from records import Record
 
 
 def test_segments_rotate_by_size(tmp_path: Path) -> None:
@@ -192,45 +184,3 @@ def test_a_full_disk_is_an_error_and_leaves_a_torn_tail(tmp_path: Path) -> None:
     assert found == [verdict(sequence=i) for i in range(len(found))]
     assert len(found) > 2
     assert fault.torn
-
-
-def batches(streams: Sequence[str]) -> list[tuple[str, list[Record]]]:
-    return [(s, [verdict(s, i), verdict(s, i + 1)]) for i in range(0, 20, 2) for s in streams]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_flow_writes_the_same_bytes_with_any_number_of_workers(
-    tmp_path: Path, workers: int
-) -> None:
-    streams = ["gate", "yard", "a/b", "Zoo", "é"]
-    run_dir_of(tmp_path, streams)
-    run_into(EventLogSink(tmp_path, streams, SMALL), batches(streams), workers=workers)
-    for stream in streams:
-        write_log(tmp_path / "alone", [verdict(stream, i) for i in range(20)])
-    assert log_bytes(tmp_path / "log") == log_bytes(tmp_path / "alone" / "log")
-    found, faults = read_log(tmp_path)
-    assert found == [verdict(stream, i) for i in range(20) for stream in sorted(streams)]
-    assert (len(found), faults) == (100, ())
-
-
-def test_a_resumed_flow_writes_every_record_exactly_once(tmp_path: Path) -> None:
-    streams = ["gate", "yard"]
-    run_dir = run_dir_of(tmp_path / "run", streams)
-    for at in (3, 9, 14, None):
-        items: list[object] = [*batches(streams)]
-        if at is not None:
-            items.insert(at, TestingSource.ABORT())
-        sink = EventLogSink(run_dir, streams, SMALL)
-        run_into(sink, items, recovery=tmp_path / "recovery")
-    for stream in streams:
-        assert read_log(run_dir, stream) == ([verdict(stream, i) for i in range(20)], ())
-        write_log(tmp_path / "alone", [verdict(stream, i) for i in range(20)])
-    assert log_bytes(run_dir / "log") == log_bytes(tmp_path / "alone" / "log")
-
-
-def test_a_flow_with_an_unknown_stream_stops(tmp_path: Path) -> None:
-    with pytest.raises(LogError) as caught:
-        EventLogSink(tmp_path, ["gate", "yard"]).part_fn("zoo")
-    assert str(caught.value) == (
-        "the event log must be told of every stream, got 'zoo'; it knows gate, yard"
-    )

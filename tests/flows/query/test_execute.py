@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from connectors.log_manifest import Manifest, write_manifest
-from connectors.log_writer import EventLogSink, LogSettings
+from connectors.log_sink import EventLogSink
 from flows.cli import main
 from flows.query import parse
 from flows.query.execute import execute
@@ -142,7 +142,7 @@ def log(folder: Path) -> LogSource:
         [[0, 0, 10, 10], [50, 0, 90, 40], [100, 0, 110, 20]], [0.9, 0.5, 0.8],
         ["car", "car", "person"], tracks=[1, 2, 3],
     )  # fmt: skip
-    sink = EventLogSink(folder, ["gate"], LogSettings()).build_part("log", "gate", None)
+    sink = EventLogSink(folder).build_part("log", "0000", None)
     empty = Detections.empty()
     sink.write_batch([
         [Verdict("gate", k, k * TENTH_NS, Stage.REFERENCE, 0.9, answer if k % 2 else empty)
