@@ -24,6 +24,8 @@ from typing_extensions import override
 
 from connectors.codec import kind_of
 from flows.inputs import Inputs, open_inputs
+from flows.member import ALONE
+from flows.shards import ONE_SHARD
 from flows.windows import observe_settings, window_proxies, window_settings
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
@@ -43,19 +45,12 @@ if TYPE_CHECKING:
     from connectors.kafka import DeadLetter
     from flows.cascades import Cascades
     from flows.config import AlertSection, Configuration, WindowSection
+    from flows.member import Member
+    from flows.shards import Shards
     from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
 """What a sink takes: a stream's name and records of that stream."""
-
-
-ONE_SHARD = "0"
-"""The shard of all streams, where they share one process, its models and their batches."""
-
-
-def one_shard(_: str) -> str:
-    """The shard of a stream, where there is one."""
-    return ONE_SHARD
 
 
 def _unheard(*_: object) -> None:
@@ -78,7 +73,8 @@ class Parts:
         kafka: Writes records and dead letters to Kafka; None for none.
         buried: Called with every message that was not understood.
         progress: Called with a topic's partition, the next offset and its end, now and then.
-        shard_of: The shard of a stream; the streams of a shard share a process.
+        shards: The groups of the streams; those of a group share a process.
+        member: Which process this is.
     """
 
     cascades: Cascades
@@ -92,7 +88,8 @@ class Parts:
     kafka: Sink[Any] | None = None
     buried: Callable[[DeadLetter], None] = _unheard
     progress: Callable[[tuple[str, int], int, int], None] = _unheard
-    shard_of: Callable[[str], str] = one_shard
+    shards: Shards = ONE_SHARD
+    member: Member = ALONE
 
 
 def build(
@@ -134,7 +131,7 @@ def _decided(
 ) -> KeyedStream[VerdictBatch]:
     """The verdicts of the cascade, and those of other programs; tracked."""
     made = parts.cascades
-    decided = cascade("cascade", frames, made.settings, made.models, parts.shard_of, made.streams)
+    decided = cascade("cascade", frames, made.settings, made.models, parts.shards.key, made.streams)
     if opened.verdicts is not None:
         received = op.inspect(
             "entered_verdicts", opened.verdicts, lambda _, item: parts.entered(item[1])
@@ -159,7 +156,7 @@ def _windows(
         observe_settings(section, configuration),
         parts.cascades.models.reference,
         window_proxies(section, parts.cascades),
-        parts.shard_of,
+        parts.shards.key,
     )
     told = window(f"{step}_window", observed, window_settings(section))
     return [

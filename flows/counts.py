@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from operators.stream_cascade import AUDIT_NAMES
@@ -30,6 +30,31 @@ if TYPE_CHECKING:
 
 STAGES = tuple(Stage)
 """The stages, cheapest first."""
+
+COUNTED = ("decided", "dropped", "corrupt", "events", "alerts")
+"""What is counted of a stream by reason or kind."""
+
+AUDIT_DIGITS = 5
+"""Digits of the audit's shares that are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditShare:
+    """What the audit knows of recall or precision.
+
+    Attributes:
+        value: The estimate, 0..1.
+        low: The lower bound.
+        high: The upper bound.
+        confidence: Of the interval.
+        frames: The audited frames that it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    frames: int
 
 
 @dataclass
@@ -59,7 +84,7 @@ class StreamCounts:
     alerts: Counter[str] = field(default_factory=Counter)
     last: str = ""
     audited: int = 0
-    audit: dict[str, Estimate] = field(default_factory=dict)
+    audit: dict[str, AuditShare] = field(default_factory=dict)
     contract: list[StreamEvent] = field(default_factory=list)
 
     @property
@@ -93,13 +118,7 @@ class StreamCounts:
             "passed": {stage: round(share, 5) for stage, share in self.passed.items()},
             "audited": self.audited,
             "audit": {
-                name: {
-                    "value": round(one.value, 5),
-                    "low": round(one.low, 5),
-                    "high": round(one.high, 5),
-                    "confidence": one.confidence,
-                    "frames": one.reference_calls,
-                }
+                name: {key: round(number, AUDIT_DIGITS) for key, number in asdict(one).items()}
                 for name, one in self.audit.items()
             },
             "contract": [
@@ -107,6 +126,32 @@ class StreamCounts:
                 for event in self.contract
             ],
         }
+
+    @classmethod
+    def from_json(cls, stream: str, values: dict[str, Any]) -> StreamCounts:
+        """The counts of a stream from what `to_json` made of them."""
+        return cls(
+            entered=values["entered"],
+            missing=values["missing"],
+            last=values["last_fault"],
+            audited=values["audited"],
+            audit={name: AuditShare(**one) for name, one in values["audit"].items()},
+            contract=[
+                StreamEvent(stream, kind=EventKind.CONTRACT, **one) for one in values["contract"]
+            ],
+            **{name: Counter(values[name]) for name in COUNTED},
+        )
+
+    def add(self, other: StreamCounts) -> None:
+        """Add what another process counted of the same stream."""
+        self.entered += other.entered
+        self.missing += other.missing
+        self.audited += other.audited
+        for name in COUNTED:
+            getattr(self, name).update(getattr(other, name))
+        self.last = self.last or other.last
+        self.audit |= other.audit
+        self.contract += other.contract
 
 
 class RunCounts:
@@ -148,7 +193,13 @@ class RunCounts:
                     counts.audited += record.audited
                 elif isinstance(record, Estimate):
                     if record.name in AUDIT_NAMES.values():
-                        counts.audit[record.name] = record
+                        counts.audit[record.name] = AuditShare(
+                            record.value,
+                            record.low,
+                            record.high,
+                            record.confidence,
+                            record.reference_calls,
+                        )
                 elif isinstance(record, StreamEvent):
                     _count_event(counts, record)
                 elif isinstance(record, Alert):

@@ -53,17 +53,24 @@ def open_inputs(flow: Dataflow, configuration: Configuration, parts: Parts) -> I
     section = configuration.kafka
     video = None
     if videos:
-        video = op.input("frames", flow, VideoSource(videos, stop=parts.stop, clock=parts.clock))
+        # Frames must not travel: each process opens the streams that it works on.
+        own = [
+            name
+            for name in videos
+            if parts.shards.process(name, parts.member.processes) == parts.member.process
+        ]
+        source = VideoSource(videos, stop=parts.stop, clock=parts.clock, own=own)
+        video = op.input("frames", flow, source)
     if section is None or section.read is None:
         assert video is not None, "a configuration without any input is refused"
         return Inputs(video)
-    source = KafkaSource(
+    topics = KafkaSource(
         kafka_settings(section, parts.folder),
         read_settings(section.read),
         stop=parts.stop,
         progress=parts.progress,
     )
-    received = kafka_input("kafka", flow, source)
+    received = kafka_input("kafka", flow, topics)
     frames = received.frames if video is None else op.merge("inputs", video, received.frames)
     return Inputs(
         frames,

@@ -17,6 +17,7 @@ from connectors.log_writer import LogSettings
 from connectors.outbox import Outbox
 from connectors.webhook import WebhookSettings, WebhookSink
 from flows.kafka import kafka_settings, write_settings
+from flows.member import ALONE, OneProcessSink
 from records import SightflowError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from connectors.kafka import DeadLetter
     from connectors.metrics import Metrics
     from flows.config import Configuration, WebhookSection
+    from flows.member import Member
 
 MEGABYTE = 1_000_000
 """Bytes in a megabyte, as segments are sized."""
@@ -64,6 +66,7 @@ class Sinks:
         metrics: Metrics,
         *,
         console: Console | None,
+        member: Member = ALONE,
     ) -> Sinks:
         """Make the sinks of a configuration. Only the outbox of webhooks is opened yet.
 
@@ -76,6 +79,8 @@ class Sinks:
             run_dir: The run's folder, for the event log; None for none.
             metrics: Counts deliveries.
             console: Where the console sink writes, if it is configured; None for nowhere.
+            member: Which process of the run this is: files of lines, the console and webhooks
+                belong to the first.
 
         Raises:
             SightflowError: the outbox cannot be opened, or another run delivers from it.
@@ -87,20 +92,23 @@ class Sinks:
             steps["event_log"] = EventLogSink(run_dir, settings)
         for place, lines in enumerate(section.json_lines):
             path = lines.path if lines.path == STANDARD_OUTPUT else folder / lines.path
-            steps[f"json_lines_{place}"] = JsonLinesSink(path, lines.kinds)
+            steps[f"json_lines_{place}"] = OneProcessSink(JsonLinesSink(path, lines.kinds), member)
         if section.console is not None and console is not None:
-            steps["console"] = ConsoleSink("stderr", section.console.kinds, console)
+            shown = ConsoleSink("stderr", section.console.kinds, console)
+            steps["console"] = OneProcessSink(shown, member)
         kafka = _kafka(configuration, folder, metrics)
         if not section.webhooks:
             return cls(steps, (), None, kafka)
         webhooks = webhook_settings(section.webhooks)
         outbox = Outbox(
             None
-            if run_dir is None or section.event_log is None
+            if run_dir is None or section.event_log is None or not member.is_first
             else outbox_path(folder / section.event_log.directory, configuration.name)
         )
         sinks = webhook_sinks(webhooks, outbox, metrics)
-        steps |= {f"webhook_{place}": sink for place, sink in enumerate(sinks)}
+        steps |= {
+            f"webhook_{place}": OneProcessSink(sink, member) for place, sink in enumerate(sinks)
+        }
         return cls(steps, sinks, outbox, kafka)
 
     def close(self) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from flows.counts import StreamCounts
 from records import Stage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from flows.counts import StreamCounts
+    from collections.abc import Sequence
 
 TITLES = {
     Stage.PACKETS: "By packets",
@@ -45,6 +46,7 @@ class RunSummary:
         delivered: Alerts that webhooks took.
         undelivered: Alerts that webhooks did not take, by reason.
         dead_letters: Messages of Kafka that were not understood, by reason.
+        resumed: Whether it went on where an earlier run was stopped; it counts from there.
     """
 
     name: str
@@ -59,6 +61,7 @@ class RunSummary:
     delivered: int
     undelivered: dict[str, int]
     dead_letters: dict[str, int] = field(default_factory=dict)
+    resumed: bool = False
 
     @property
     def frames(self) -> int:
@@ -90,6 +93,7 @@ class RunSummary:
             "name": self.name,
             "run_dir": None if self.run_dir is None else str(self.run_dir),
             "stopped": self.stopped,
+            "resumed": self.resumed,
             "seconds": round(self.seconds, 3),
             "frames": self.frames,
             "fps": round(self.frames / self.seconds, 2) if self.seconds else None,
@@ -104,6 +108,50 @@ class RunSummary:
             "dead_letters": self.dead_letters,
             "streams": {name: counts.to_json() for name, counts in self.streams.items()},
         }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunSummary:
+        """A summary from what `to_json` made of it."""
+        detector, webhooks = values["detector"], values["webhooks"]
+        return cls(
+            name=values["name"],
+            run_dir=None if values["run_dir"] is None else Path(values["run_dir"]),
+            stopped=values["stopped"],
+            resumed=values["resumed"],
+            seconds=values["seconds"],
+            streams={
+                name: StreamCounts.from_json(name, counts)
+                for name, counts in values["streams"].items()
+            },
+            model=detector["model"],
+            detector_calls=detector["calls"],
+            detector_frames=detector["frames"],
+            detector_seconds=detector["seconds"],
+            delivered=webhooks["delivered"],
+            undelivered=webhooks["undelivered"],
+            dead_letters=values["dead_letters"],
+        )
+
+
+def added_up(summaries: Sequence[RunSummary]) -> RunSummary:
+    """What the processes of one run did together."""
+    streams: dict[str, StreamCounts] = {}
+    dead_letters: Counter[str] = Counter()
+    for summary in summaries:
+        dead_letters.update(summary.dead_letters)
+        for name, counts in summary.streams.items():
+            streams.setdefault(name, StreamCounts()).add(counts)
+    first = summaries[0]
+    return replace(
+        first,
+        stopped=any(one.stopped for one in summaries),
+        seconds=max(one.seconds for one in summaries),
+        streams=streams,
+        detector_calls=sum(one.detector_calls for one in summaries),
+        detector_frames=sum(one.detector_frames for one in summaries),
+        detector_seconds=sum(one.detector_seconds for one in summaries),
+        dead_letters=dict(dead_letters),
+    )
 
 
 def summary_table(summary: RunSummary) -> Table:
@@ -127,17 +175,19 @@ def summary_table(summary: RunSummary) -> Table:
     return table
 
 
-def _accuracy(name: str, counts: StreamCounts) -> list[str]:
+def _accuracy(stream: str, counts: StreamCounts) -> list[str]:
     """What the audit knows of a stream's answers, and what became of its contract."""
     told = []
     if counts.audited:
         shares = ", ".join(
-            f"{one.name.removeprefix('audit ')} {one.value:.1%} "
+            f"{name.removeprefix('audit ')} {one.value:.1%} "
             f"({one.low:.1%} to {one.high:.1%} at {one.confidence:.0%})"
-            for one in counts.audit.values()
+            for name, one in counts.audit.items()
         )
-        told.append(f"{name}: {counts.audited} frames audited; {shares or 'a new epoch has begun'}")
-    return [*told, *(f"{name}: {one.reason}: {one.detail}" for one in counts.contract)]
+        told.append(
+            f"{stream}: {counts.audited} frames audited; {shares or 'a new epoch has begun'}"
+        )
+    return [*told, *(f"{stream}: {one.reason}: {one.detail}" for one in counts.contract)]
 
 
 def _losses(name: str, counts: StreamCounts) -> list[str]:
@@ -154,6 +204,8 @@ def summary_lines(summary: RunSummary) -> list[str]:
     """What a table does not show, a line each, with markup."""
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     how = "stopped by an interrupt" if summary.stopped else "finished"
+    if summary.resumed:
+        how = f"resumed where it was stopped, {how}"
     detector = (
         f"{escape(summary.model)} saw {summary.detector_frames} frames in "
         f"{summary.detector_calls} calls ({summary.detector_seconds:.1f} s)"

@@ -20,7 +20,7 @@ from records.frame import FrameBatch
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from connectors.video.settings import VideoSettings
     from records.protocols import Clock
@@ -150,6 +150,7 @@ class VideoSource(FixedPartitionedSource[Item, StreamState]):
         streams: The settings of each stream by its name.
         stop: When set, every stream emits what it has, its ENDED event, and ends.
         clock: Tells event time to live streams.
+        own: The streams that this process opens, where several share them; None for all.
 
     Raises:
         RecordError: there are no streams, or a name is not fit to be one.
@@ -161,6 +162,7 @@ class VideoSource(FixedPartitionedSource[Item, StreamState]):
         *,
         stop: threading.Event,
         clock: Clock = time.time_ns,
+        own: Collection[str] | None = None,
     ) -> None:
         if not streams:
             raise RecordError("streams must name at least one stream")
@@ -169,10 +171,11 @@ class VideoSource(FixedPartitionedSource[Item, StreamState]):
         self._streams = dict(streams)
         self._stop = stop
         self._clock = clock
+        self._own = sorted(self._streams if own is None else own)
 
     def list_parts(self) -> list[str]:
-        """The streams' names."""
-        return sorted(self._streams)
+        """The names of the streams that this process opens."""
+        return self._own
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: StreamState | None

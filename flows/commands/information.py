@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flows.doctor import Status, examine
 from flows.output import EXIT_FAILURE, JsonOption, console, print_json, print_text
-from flows.run import SOFTWARE
+from flows.prepare import SOFTWARE
 
 _COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 

@@ -24,6 +24,7 @@ from flows.config.section import (
     Text,
     Zone,
 )
+from flows.shards import MOST_SHARDS
 from operators.cascade import LARGEST_BATCH
 from operators.observe import LARGEST_STRIDE
 
@@ -268,6 +269,11 @@ class Configuration(Section):
         {}, description="The streams, by name; those of Kafka need not be named."
     )
     kafka: KafkaSection | None = Field(None, description="A Kafka cluster; null = none.")
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] | None = Field(
+        None,
+        description="Groups of streams that share a process and the batches of its models; at most "
+        "as many processes can share a run, also when it is resumed. null = one a process.",
+    )
     detector: DetectorSection = Field(default_factory=DetectorSection)
     cascade: CascadeSection = Field(default_factory=CascadeSection)
     track: TrackSection | None = Field(
