@@ -87,8 +87,19 @@ class Metrics:
             "packets_corrupt", "Packets that became no frame", "stream reason"
         )
         self._events = self._counter("stream_events", "What befell the streams", "stream kind")
-        self._calls = self._counter("detector_calls", "Images seen by a detector", "model")
         self._alerts = self._counter("alerts", "Changes of episodes", "stream rule state")
+        self._calls = self._counter("detector_calls", "Images seen by a detector", "model")
+        self._seconds = Histogram(
+            "sightflow_detector_seconds",
+            "Time of a detector's calls, seconds",
+            ["model"],
+            buckets=DETECTOR_BUCKETS,
+            registry=self.registry,
+        )
+        self._add_traffic()
+
+    def _add_traffic(self) -> None:
+        """The metrics of what goes to and comes from other programs."""
         self._deliveries = self._counter(
             "webhook_deliveries", "Webhooks, by how they ended", "endpoint outcome"
         )
@@ -97,13 +108,6 @@ class Metrics:
         )
         self._lag = self._gauge(
             "kafka_lag_messages", "Messages that were not read yet", "topic partition"
-        )
-        self._seconds = Histogram(
-            "sightflow_detector_seconds",
-            "Time of a detector's calls, seconds",
-            ["model"],
-            buckets=DETECTOR_BUCKETS,
-            registry=self.registry,
         )
 
     def _counter(self, name: str, help_text: str, labels: str) -> Counter:
