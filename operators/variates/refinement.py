@@ -7,7 +7,8 @@ own, and nothing that was paid for is lost.
 Stopping when an interval happens to be short favours stages whose variance was underestimated. So
 stage k is judged at the confidence 1 - alpha_k, and the alpha_k of all stages that there can be
 add up to alpha (alpha spending; Lan & DeMets, Biometrika 1983): whatever stage one stops at, the
-interval covers the truth with at least the stated confidence, as far as each stage's does.
+interval covers the truth with at least the stated confidence, as far as each stage's does. Where
+calls are not limited, the last stage asks for every frame: what it says is exact.
 """
 
 from __future__ import annotations
@@ -77,6 +78,11 @@ class Refinement:
         shares = LATER_SHARE ** np.arange(self.stages)
         return [float(1 - (1 - self.confidence) * share / shares.sum()) for share in shares]
 
+    @property
+    def ends_with_all(self) -> bool:
+        """Whether every frame is asked for, if nothing less is enough."""
+        return self.most is None or self.most >= self.frames
+
     def cells(self, stage: int) -> int:
         """The cells of a stage, counted from 0."""
         return int(min(self.first, self.most or self.frames, self.frames) << stage)
@@ -98,10 +104,16 @@ def refine(
     for stage, confidence in enumerate(settings.confidences()):
         edges = cell_edges(settings.frames, settings.cells(stage))
         places, values = _halve(edges, places, values, ask, rng)
+        if len(values) == settings.frames:
+            break
         found = _estimate(edges, places, values, proxies, confidence, settings)
         yield Interval(found.value, found.low, found.high, settings.confidence, len(values))
         if found.half_width <= settings.error:
             return
+    if settings.ends_with_all:
+        rest = np.setdiff1d(np.arange(settings.frames), places, assume_unique=True)
+        mean = float(np.concatenate([values, ask(rest)]).mean())
+        yield Interval(mean, mean, mean, settings.confidence, settings.frames)
 
 
 def _halve(

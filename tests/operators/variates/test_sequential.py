@@ -90,7 +90,7 @@ def test_a_proxy_in_other_units_is_tuned() -> None:
 def test_each_stage_of_a_refinement_has_one_frame_in_each_cell() -> None:
     reference = Reference(stream(0, 10_000))
     settings = Refinement(10_000, 0.0, 0.95, first=10)
-    stages = list(refine(reference, settings, np.random.default_rng(0)))
+    *stages, last = refine(reference, settings, np.random.default_rng(0))
     assert [stage.calls for stage in stages] == [10 * 2**k for k in range(settings.stages)]
     assert len(set(reference.asked)) == len(reference.asked), "no frame is paid for twice"
     for stage in stages:
@@ -98,6 +98,14 @@ def test_each_stage_of_a_refinement_has_one_frame_in_each_cell() -> None:
         cells = np.searchsorted(cell_edges(10_000, stage.calls), places, side="right") - 1
         assert np.array_equal(cells, np.arange(stage.calls))
     assert sum(1 - c for c in settings.confidences()) == pytest.approx(0.05)
+    assert last.calls == 10_000
+    assert last.low == last.value == last.high == pytest.approx(reference.values.mean())
+
+
+def test_a_budget_of_calls_is_kept_where_it_is_too_small() -> None:
+    reference = Reference(stream(0, 1000))
+    *_, last = refine(reference, Refinement(1000, 0.0, 0.95, most=300), np.random.default_rng(0))
+    assert last.calls == len(reference.asked) == 256
 
 
 def test_refinement_stops_within_the_error_and_covers_as_promised() -> None:
