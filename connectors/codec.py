@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from connectors import codec_fields as field
+from connectors.codec_correction import CORRECTION
 from connectors.codec_fields import MOST_BOXES, MOST_BYTES, MOST_NAMES, MOST_TEXT_BYTES
 from records import (
     Alert,
     AlertState,
+    Classification,
     CodecError,
     Estimate,
     EventKind,
+    Finding,
     Reading,
     Record,
     RecordError,
@@ -50,7 +53,7 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of the encoding; it rises when a field is added, removed or changes its meaning."""
 
 _ENVELOPE = 3
@@ -87,6 +90,7 @@ _SCHEMAS: dict[type, _Schema] = {
         positive=field.OPTIONAL_TRUTH,
         audited=field.TRUTH,
         unaudited=field.OPTIONAL_TRUTH,
+        corrected=field.NAMES,
     ),
     Alert: _schema(
         "alert",
@@ -95,7 +99,8 @@ _SCHEMAS: dict[type, _Schema] = {
         state=field.member(AlertState),
         **dict.fromkeys(("time_ns", "sequence", "opened_ns", "opened_sequence"), field.INTEGER),
         **dict.fromkeys(("severity", "value", "peak"), field.NUMBER),
-        **dict.fromkeys(("message", "stage", "model", "configuration"), field.TEXT),
+        **dict.fromkeys(("message", "stage", "model", "configuration", "object"), field.TEXT),
+        count=field.INTEGER,
     ),
     StreamEvent: _schema(
         "event",
@@ -125,11 +130,29 @@ _SCHEMAS: dict[type, _Schema] = {
         channels=field.NAMES,
         units=field.NAMES,
     ),
+    Finding: _schema(
+        "finding",
+        Finding,
+        assertion=field.TEXT,
+        **dict.fromkeys(("sequence", "time_ns", "start_sequence", "start_ns"), field.INTEGER),
+        severity=field.NUMBER,
+        message=field.TEXT,
+        object=field.TEXT,
+        **dict.fromkeys(("model_wrong", "correction_right"), field.OPTIONAL_NUMBER),
+        correction=CORRECTION,
+    ),
+    Classification: _schema(
+        "classification",
+        Classification,
+        **dict.fromkeys(("sequence", "time_ns", "duration_ns"), field.INTEGER),
+        classes=field.NAMES,
+        probabilities=field.NUMBERS,
+    ),
 }
 _BY_KIND = {schema.kind: schema for schema in _SCHEMAS.values()}
 
 KINDS = tuple(_BY_KIND)
-"""The kinds of record: verdict, alert, event, estimate, reading."""
+"""The kinds of record: verdict, alert, event, estimate, reading, finding, classification."""
 
 
 def kind_of(record: Record) -> str:

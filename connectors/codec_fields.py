@@ -91,9 +91,17 @@ def _optional_truth(value: object) -> bool | None:
     return None if value is None else _truth(value)
 
 
+def _optional_number(value: object) -> float | None:
+    return None if value is None else _read_number(value)
+
+
 def _write_number(value: float) -> float:
     # Adding 0 turns -0.0 into 0.0: they are equal, so their bytes must be.
     return float(value) + 0.0
+
+
+def _write_optional_number(value: float | None) -> float | None:
+    return None if value is None else _write_number(value)
 
 
 def _read_number(value: object) -> float:
@@ -120,11 +128,18 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(_text(name) for name in value)
 
 
-def _raw(values: NDArray[Any], dtype: str) -> bytes:
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_NAMES:
+        raise CodecError(f"must be at most {MOST_NAMES} numbers")
+    return tuple(_read_number(one) for one in value)
+
+
+def raw(values: NDArray[Any], dtype: str) -> bytes:
+    """Write numbers as the bytes of `dtype`."""
     return values.astype(dtype, copy=False).tobytes()
 
 
-def _array(fields: dict[str, Any], name: str, dtype: str, count: int) -> NDArray[Any]:
+def read_array(fields: dict[str, Any], name: str, dtype: str, count: int) -> NDArray[Any]:
     """Read `count` numbers; the buffer's length is checked before the array is made."""
     data = fields[name]
     size = count * np.dtype(dtype).itemsize
@@ -143,11 +158,11 @@ def _write_detections(found: Detections) -> dict[str, object]:
     index = {name: i for i, name in enumerate(names)}
     return {
         "n": n,
-        "boxes": _raw(found.boxes + 0.0, "<f4"),
-        "scores": _raw(found.scores + 0.0, "<f4"),
+        "boxes": raw(found.boxes + 0.0, "<f4"),
+        "scores": raw(found.scores + 0.0, "<f4"),
         "names": names,
-        "classes": _raw(np.array([index[name] for name in classes], np.int32), "<i4"),
-        "tracks": _raw(found.tracks, "<i8"),
+        "classes": raw(np.array([index[name] for name in classes], np.int32), "<i4"),
+        "tracks": raw(found.tracks, "<i8"),
     }
 
 
@@ -157,11 +172,11 @@ def _read_detections(value: object) -> Detections:
     if not 0 <= n <= MOST_BOXES:
         raise CodecError(f"must have 0 to {MOST_BOXES} boxes, got {n}")
     return Detections(
-        _array(fields, "boxes", "<f4", n * 4).reshape(n, 4),
-        _array(fields, "scores", "<f4", n),
-        _array(fields, "classes", "<i4", n),
+        read_array(fields, "boxes", "<f4", n * 4).reshape(n, 4),
+        read_array(fields, "scores", "<f4", n),
+        read_array(fields, "classes", "<i4", n),
         _names(fields["names"]),
-        _array(fields, "tracks", "<i8", n),
+        read_array(fields, "tracks", "<i8", n),
     )
 
 
@@ -179,7 +194,7 @@ def _write_samples(samples: NDArray[np.float32]) -> dict[str, object]:
     values = samples.copy()
     values[np.isnan(values)] = np.nan
     values[values == 0] = 0
-    return {"n": len(values), "channels": values.shape[1], "values": _raw(values, "<f4")}
+    return {"n": len(values), "channels": values.shape[1], "values": raw(values, "<f4")}
 
 
 def _read_samples(value: object) -> NDArray[np.float32]:
@@ -187,7 +202,7 @@ def _read_samples(value: object) -> NDArray[np.float32]:
     n, channels = _integer(fields["n"]), _integer(fields["channels"])
     if not (0 <= n <= MOST_BYTES and 0 < channels <= MOST_NAMES):
         raise CodecError(f"must have 1 to {MOST_NAMES} channels, got {n} samples of {channels}")
-    return _array(fields, "values", "<f4", n * channels).reshape(n, channels)
+    return read_array(fields, "values", "<f4", n * channels).reshape(n, channels)
 
 
 def _show_samples(samples: NDArray[np.float32]) -> list[list[float | None]]:
@@ -213,7 +228,9 @@ OPTIONAL_INTEGER = Field(_same, _optional_integer, _same)
 TRUTH = Field(_same, _truth, _same)
 OPTIONAL_TRUTH = Field(_same, _optional_truth, _same)
 NUMBER = Field(_write_number, _read_number, _write_number)
+OPTIONAL_NUMBER = Field(_write_optional_number, _optional_number, _write_optional_number)
 TEXT = Field(_text, _text, str)
 NAMES = Field(_names, _names, list)
+NUMBERS = Field(_numbers, _numbers, list)
 DETECTIONS = Field(_write_detections, _read_detections, _show_detections)
 SAMPLES = Field(_write_samples, _read_samples, _show_samples)

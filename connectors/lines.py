@@ -15,7 +15,18 @@ from rich.text import Text
 
 from connectors.codec import KINDS, event_time_ns, iso_time, kind_of, to_json
 from connectors.log_format import log_errors
-from records import Alert, AlertState, Estimate, Reading, Record, RecordError, StreamEvent, Verdict
+from records import (
+    Alert,
+    AlertState,
+    Classification,
+    Estimate,
+    Finding,
+    Reading,
+    Record,
+    RecordError,
+    StreamEvent,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -96,6 +107,7 @@ class JsonLinesPartition(StatelessSinkPartition[_Item]):
         self._owned: TextIO | None = None
         if path != STANDARD_OUTPUT:
             with log_errors("opened", self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._owned = self._path.open("a", encoding="utf-8")
 
     def write_batch(self, items: list[_Item]) -> None:
@@ -206,6 +218,12 @@ def _pieces(record: Record) -> list[tuple[str, str]]:
             found = ", ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "nothing"
             decided = f"frame {record.sequence} {record.stage} {record.score:.4g}"
             return [(f"{decided}: {found}", "")]
+        case Finding():
+            said = f"{record.assertion} {record.severity:.4g}: {record.message}"
+            return [(f"{said} (frame {record.sequence})", "magenta")]
+        case Classification():
+            sure = f"{record.label} {max(record.probabilities):.2f}"
+            return [(f"window {record.sequence}: {sure}", "")]
         case Reading():
             n, channels = record.samples.shape
             return [(f"block {record.sequence}: {n} samples of {channels} channels", "")]

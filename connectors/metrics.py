@@ -15,6 +15,7 @@ from records import (
     Alert,
     Estimate,
     EventKind,
+    Finding,
     Record,
     SightflowError,
     Stage,
@@ -52,6 +53,8 @@ class Metrics:
         sightflow_detector_calls_total{model}                   images seen by a detector
         sightflow_detector_seconds{model}                       time of a detector's calls
         sightflow_alerts_total{stream,rule,state}               changes of episodes
+        sightflow_findings_total{stream,assertion}              what assertions found
+        sightflow_verdicts_corrected_total{stream}              verdicts that corrections changed
         sightflow_webhook_deliveries_total{endpoint,outcome}    webhooks by how they ended
         sightflow_dead_letters_total{topic,reason}              messages that were not understood
         sightflow_kafka_lag_messages{topic,partition}           messages that were not read yet
@@ -96,6 +99,10 @@ class Metrics:
             buckets=DETECTOR_BUCKETS,
             registry=self.registry,
         )
+        self._findings = self._counter("findings", "What assertions found", "stream assertion")
+        self._corrected = self._counter(
+            "verdicts_corrected", "Verdicts that corrections changed", "stream"
+        )
         self._add_traffic()
 
     def _add_traffic(self) -> None:
@@ -118,28 +125,35 @@ class Metrics:
 
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records of one stream."""
-        stages: Counts[str] = Counts()
-        audited = 0
+        verdicts = [record for record in records if isinstance(record, Verdict)]
+        if verdicts:
+            self._observe_verdicts(stream, verdicts)
         for record in records:
             match record:
-                case Verdict():
-                    stages[record.stage] += 1
-                    audited += record.audited
                 case Estimate():
                     self._observe_estimate(stream, record)
                 case StreamEvent():
                     self._observe_event(stream, record)
+                case Finding():
+                    self._findings.labels(stream, record.assertion).inc()
                 case Alert():
                     self._alerts.labels(stream, record.rule, record.state.value).inc()
-        left = stages.total()
+
+    def _observe_verdicts(self, stream: str, verdicts: Sequence[Verdict]) -> None:
+        stages: Counts[str] = Counts(verdict.stage for verdict in verdicts)
+        left = len(verdicts)
         for stage in Stage:
             if left:
                 self._reached.labels(stream, str(stage)).inc(left)
             if stages[stage]:
                 self._frames.labels(stream, str(stage)).inc(stages[stage])
             left -= stages[stage]
-        if audited:
-            self._audited.labels(stream).inc(audited)
+        for counter, count in (
+            (self._audited, sum(verdict.audited for verdict in verdicts)),
+            (self._corrected, sum(bool(verdict.corrected) for verdict in verdicts)),
+        ):
+            if count:
+                counter.labels(stream).inc(count)
 
     def _observe_estimate(self, stream: str, estimate: Estimate) -> None:
         share = self._shares.get(estimate.name.replace(" ", "_"))

@@ -23,12 +23,15 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from typing_extensions import override
 
 from connectors.codec import kind_of
+from flows.asserted import assert_on
 from flows.inputs import Inputs, open_inputs
 from flows.member import ALONE
 from flows.shards import ONE_SHARD
+from flows.signals import heard
 from flows.windows import observe_settings, window_proxies, window_settings
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
+from operators.assertions.health.watch import watch_input
 from operators.cascade import cascade
 from operators.observe import observe
 from operators.track import TrackSettings, track
@@ -43,10 +46,12 @@ if TYPE_CHECKING:
     from bytewax.outputs import Sink
 
     from connectors.kafka import DeadLetter
+    from flows.assertions import Assertions
     from flows.cascades import Cascades
     from flows.config import AlertSection, Configuration, WindowSection
     from flows.member import Member
     from flows.shards import Shards
+    from flows.signals import Classifier
     from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
@@ -62,7 +67,7 @@ class Parts:
     """What a dataflow is built from, besides its configuration.
 
     Attributes:
-        cascades: The cascades and their models.
+        cascades: The cascades and their models; None where no frames come.
         origin: What stands behind the alerts.
         sinks: The sinks, by the name of their step.
         observe: Called with every item that goes to the sinks, in the worker that made it.
@@ -73,11 +78,13 @@ class Parts:
         kafka: Writes records and dead letters to Kafka; None for none.
         buried: Called with every message that was not understood.
         progress: Called with a topic's partition, the next offset and its end, now and then.
+        classifier: Classifies signals; None for nobody.
+        assertions: The model assertions and checks of the input; None for none.
         shards: The groups of the streams; those of a group share a process.
         member: Which process this is.
     """
 
-    cascades: Cascades
+    cascades: Cascades | None
     origin: AlertOrigin
     sinks: Mapping[str, Sink[Records]]
     observe: Callable[[Records], None]
@@ -88,6 +95,8 @@ class Parts:
     kafka: Sink[Any] | None = None
     buried: Callable[[DeadLetter], None] = _unheard
     progress: Callable[[tuple[str, int], int, int], None] = _unheard
+    classifier: Classifier | None = None
+    assertions: Assertions | None = None
     shards: Shards = ONE_SHARD
     member: Member = ALONE
 
@@ -106,14 +115,32 @@ def build(
     """
     flow = Dataflow(flow_id(configuration.name))
     opened = inputs(flow, configuration, parts)
-    frames = op.inspect("entered", opened.frames, lambda _, item: parts.entered(item[1]))
-    decided = _decided(frames, opened, configuration, parts)
-    outputs = [
-        op.filter_map_value("events", frames, _events),
-        op.filter_map_value("verdicts", decided, _verdicts),
-    ]
+    outputs: list[KeyedStream[list[Record]]] = []
+    if opened.frames is not None:
+        outputs += _seen(opened.frames, opened, configuration, parts)
+    if opened.signals is not None:
+        outputs += heard(opened.signals, parts.classifier, parts.assertions, parts.origin)
     if opened.records is not None:
         outputs.append(opened.records)
+    records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
+    _write(records, opened, configuration, parts)
+    return flow
+
+
+def _seen(
+    frames: KeyedStream[FrameBatch], opened: Inputs, configuration: Configuration, parts: Parts
+) -> list[KeyedStream[list[Record]]]:
+    """What follows from frames, and from what other programs saw in theirs."""
+    frames = op.inspect("entered", frames, lambda _, item: parts.entered(item[1]))
+    if parts.assertions is not None and parts.assertions.health:
+        frames = watch_input("health", frames, parts.assertions.health, parts.shards.key)
+    decided = _decided(frames, opened, configuration, parts)
+    outputs = [op.filter_map_value("events", frames, _events)]
+    if parts.assertions is not None:
+        asserted = assert_on(decided, parts.assertions, parts.origin)
+        decided = asserted.verdicts
+        outputs += asserted.records
+    outputs.append(op.filter_map_value("verdicts", decided, _verdicts))
     if configuration.alerts:
         rules = [count_rule(alert) for alert in configuration.alerts]
         outputs.append(
@@ -121,9 +148,7 @@ def build(
         )
     for place, section in enumerate(configuration.windows):
         outputs += _windows(f"windows_{place}", frames, section, configuration, parts)
-    records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
-    _write(records, opened, configuration, parts)
-    return flow
+    return outputs
 
 
 def _decided(
@@ -131,6 +156,7 @@ def _decided(
 ) -> KeyedStream[VerdictBatch]:
     """The verdicts of the cascade, and those of other programs; tracked."""
     made = parts.cascades
+    assert made is not None, "frames come"
     decided = cascade("cascade", frames, made.settings, made.models, parts.shards.key, made.streams)
     if opened.verdicts is not None:
         received = op.inspect(
@@ -150,6 +176,7 @@ def _windows(
     parts: Parts,
 ) -> list[KeyedStream[list[Record]]]:
     """The estimates of one section's windows, and what is to be said of them."""
+    assert parts.cascades is not None, "frames come"
     observed = observe(
         f"{step}_observe",
         frames,

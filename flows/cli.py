@@ -17,9 +17,13 @@ from flows.commands import (
     configuration,
     deadletters,
     evaluate,
+    evaluate_assertions,
+    evaluate_ecg,
+    evaluate_replay,
     evaluate_traces,
     information,
     query,
+    replay,
     running,
 )
 from flows.output import EXIT_FAILURE, fail
@@ -38,6 +42,7 @@ app = typer.Typer(
 
 app.command()(running.demo)
 app.command()(running.run)
+app.command()(replay.replay)
 app.command()(query.query)
 app.command()(configuration.validate)
 app.command()(configuration.schema)
@@ -45,6 +50,9 @@ app.command()(configuration.init)
 app.command()(information.doctor)
 evaluate.app.command("aggregate")(evaluate_traces.aggregate)
 evaluate.app.command("limit")(evaluate_traces.limit)
+evaluate.app.command("assertions")(evaluate_assertions.assertions)
+evaluate.app.command("replay")(evaluate_replay.compare)
+evaluate.app.command("ecg")(evaluate_ecg.ecg)
 app.add_typer(evaluate.app)
 app.add_typer(alerts.app)
 app.add_typer(deadletters.app)

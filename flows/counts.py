@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from operators.stream_cascade import AUDIT_NAMES
 from records import (
     Alert,
+    Classification,
     Estimate,
     EventKind,
+    Finding,
     FrameBatch,
     Stage,
     StreamEvent,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 STAGES = tuple(Stage)
 """The stages, cheapest first."""
 
-COUNTED = ("decided", "dropped", "corrupt", "events", "alerts")
+COUNTED = ("decided", "dropped", "corrupt", "events", "alerts", "findings", "classified")
 """What is counted of a stream by reason or kind."""
 
 AUDIT_DIGITS = 5
@@ -69,6 +71,9 @@ class StreamCounts:
         missing: Frames that a file promised and did not hold.
         events: Stream events, by kind.
         alerts: Alerts, by state.
+        findings: What assertions found, by assertion.
+        corrected: Verdicts that corrections changed.
+        classified: Windows of a signal, by the class that they were given.
         last: What last went wrong, in a line; empty when nothing did.
         audited: Frames that the audit sent to the reference detector.
         audit: The latest estimate of recall and of precision in this epoch, by its name.
@@ -82,6 +87,9 @@ class StreamCounts:
     missing: int = 0
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+    corrected: int = 0
+    classified: Counter[str] = field(default_factory=Counter)
     last: str = ""
     audited: int = 0
     audit: dict[str, AuditShare] = field(default_factory=dict)
@@ -114,6 +122,9 @@ class StreamCounts:
             "missing": self.missing,
             "events": dict(self.events),
             "alerts": dict(self.alerts),
+            "findings": dict(self.findings),
+            "corrected": self.corrected,
+            "classified": dict(self.classified),
             "last_fault": self.last,
             "passed": {stage: round(share, 5) for stage, share in self.passed.items()},
             "audited": self.audited,
@@ -135,6 +146,7 @@ class StreamCounts:
             missing=values["missing"],
             last=values["last_fault"],
             audited=values["audited"],
+            corrected=values["corrected"],
             audit={name: AuditShare(**one) for name, one in values["audit"].items()},
             contract=[
                 StreamEvent(stream, kind=EventKind.CONTRACT, **one) for one in values["contract"]
@@ -147,6 +159,7 @@ class StreamCounts:
         self.entered += other.entered
         self.missing += other.missing
         self.audited += other.audited
+        self.corrected += other.corrected
         for name in COUNTED:
             getattr(self, name).update(getattr(other, name))
         self.last = self.last or other.last
@@ -191,6 +204,7 @@ class RunCounts:
                 if isinstance(record, Verdict):
                     counts.decided[str(record.stage)] += 1
                     counts.audited += record.audited
+                    counts.corrected += bool(record.corrected)
                 elif isinstance(record, Estimate):
                     if record.name in AUDIT_NAMES.values():
                         counts.audit[record.name] = AuditShare(
@@ -202,6 +216,10 @@ class RunCounts:
                         )
                 elif isinstance(record, StreamEvent):
                     _count_event(counts, record)
+                elif isinstance(record, Finding):
+                    counts.findings[record.assertion] += 1
+                elif isinstance(record, Classification):
+                    counts.classified[record.label] += 1
                 elif isinstance(record, Alert):
                     counts.alerts[str(record.state)] += 1
 

@@ -103,9 +103,10 @@ class _RunView:
             done = sum(_done(part) for part in parts)
             self._progress.update(row, completed=done, note=_note(parts))
             return
-        for name, row in self._rows.items():
-            part = counts.streams[name]
-            self._progress.update(row, completed=_done(part), note=_note([part]))
+        for name, part in list(counts.streams.items())[:MOST_ROWS]:
+            if name not in self._rows:  # a stream of Kafka, which nobody has named
+                self._rows[name] = self._progress.add_task(name, total=None, note="")
+            self._progress.update(self._rows[name], completed=_done(part), note=_note([part]))
 
 
 def _done(part: StreamCounts) -> int:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connectors.metrics import Metrics
+from flows.assertions import load_assertions
 from flows.build import Parts, build, detector_settings
 from flows.cascades import load_cascades
 from flows.counts import MeasuredDetector, RunCounts
 from flows.engine import execute, interrupts_end
 from flows.prepare import RunRequest, prepare
 from flows.recovery import locked
+from flows.signals import load_classifier
 from flows.sinks import Sinks
 from flows.summary import RunSummary
 from models.detectors import load_detector
@@ -58,29 +60,14 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
 
 
 def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary:
-    configuration, member = request.configuration, request.member
-    metrics, counts = Metrics(), RunCounts(list(configuration.streams))
-    loaded = request.detector or load_detector(detector_settings(configuration, request.folder))
-    detector = MeasuredDetector(loaded, partial(metrics.observe_detector, loaded.name))
+    configuration = request.configuration
+    metrics, counts = Metrics(), RunCounts([*configuration.streams, *configuration.signals])
+    detector = _detector(request, metrics) if _sees(configuration) else None
     sinks = Sinks.make(
         configuration, request.folder, begun.run_dir, metrics, console=request.console,
-        member=member,
+        member=request.member,
     )  # fmt: skip
-    parts = Parts(
-        cascades=load_cascades(configuration, request.folder, detector),
-        origin=AlertOrigin(loaded.name, begun.manifest.configuration_sha256),
-        sinks=sinks.steps,
-        observe=_observer(counts, metrics, request.watch),
-        entered=counts.entered,
-        stop=stop,
-        clock=time.time_ns,
-        folder=request.folder,
-        kafka=sinks.kafka,
-        buried=_burier(counts, metrics),
-        progress=lambda at, offset, end: metrics.observe_lag(*at, end - offset),
-        shards=begun.shards,
-        member=member,
-    )
+    parts = _parts(request, begun, detector, sinks, counts, metrics, stop)
     seconds, stopped = _drive(request, parts, metrics, sinks)
     return RunSummary(
         name=configuration.name,
@@ -89,13 +76,57 @@ def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary
         resumed=begun.resumed,
         seconds=seconds,
         streams=counts.streams,
-        model=loaded.name,
-        detector_calls=detector.calls,
-        detector_frames=detector.images,
-        detector_seconds=detector.seconds,
+        model=parts.origin.model,
+        detector_calls=detector.calls if detector else 0,
+        detector_frames=detector.images if detector else 0,
+        detector_seconds=detector.seconds if detector else 0.0,
         delivered=sinks.delivered,
         undelivered=sinks.undelivered,
         dead_letters=dict(counts.dead_letters),
+    )
+
+
+def _sees(configuration: Configuration) -> bool:
+    """Whether frames can come, so that a detector is needed."""
+    kafka = configuration.kafka
+    return bool(configuration.streams) or (kafka is not None and kafka.read is not None)
+
+
+def _detector(request: RunRequest, metrics: Metrics) -> MeasuredDetector:
+    loaded = request.detector or load_detector(
+        detector_settings(request.configuration, request.folder)
+    )
+    return MeasuredDetector(loaded, partial(metrics.observe_detector, loaded.name))
+
+
+def _parts(
+    request: RunRequest,
+    begun: Begun,
+    detector: MeasuredDetector | None,
+    sinks: Sinks,
+    counts: RunCounts,
+    metrics: Metrics,
+    stop: threading.Event,
+) -> Parts:
+    configuration, folder = request.configuration, request.folder
+    asserted, classified = configuration.assertions, configuration.classifier
+    model = detector.name if detector else "" if classified is None else classified.model
+    return Parts(
+        cascades=load_cascades(configuration, folder, detector) if detector else None,
+        origin=AlertOrigin(model, begun.manifest.configuration_sha256),
+        sinks=sinks.steps,
+        observe=_observer(counts, metrics, request.watch),
+        entered=counts.entered,
+        stop=stop,
+        clock=time.time_ns,
+        folder=folder,
+        kafka=sinks.kafka,
+        buried=_burier(counts, metrics),
+        progress=lambda at, offset, end: metrics.observe_lag(*at, end - offset),
+        assertions=None if asserted is None else load_assertions(asserted, folder),
+        classifier=None if classified is None else load_classifier(classified, folder),
+        shards=begun.shards,
+        member=request.member,
     )
 
 

@@ -190,6 +190,19 @@ def _accuracy(stream: str, counts: StreamCounts) -> list[str]:
     return [*told, *(f"{stream}: {one.reason}: {one.detail}" for one in counts.contract)]
 
 
+def _doubts(name: str, counts: StreamCounts) -> list[str]:
+    """What a signal was classified as, and what assertions found, a line each."""
+    told = []
+    if counts.classified:
+        classes = ", ".join(f"{label} {n}" for label, n in sorted(counts.classified.items()))
+        told.append(f"{name}: {counts.classified.total()} windows classified, {classes}")
+    if not counts.findings:
+        return told
+    found = ", ".join(f"{assertion} {n}" for assertion, n in sorted(counts.findings.items()))
+    corrected = f"; {counts.corrected} verdicts corrected" if counts.corrected else ""
+    return [*told, f"{name}: assertions found {found}{corrected}"]
+
+
 def _losses(name: str, counts: StreamCounts) -> list[str]:
     """Why frames of a stream were lost, and what last went wrong, a line each."""
     told = [
@@ -211,6 +224,8 @@ def summary_lines(summary: RunSummary) -> list[str]:
         f"{summary.detector_calls} calls ({summary.detector_seconds:.1f} s)"
     )
     lines = [f"{how} after {summary.seconds:.1f} s, {rate:.0f} frames/s; {detector}"]
+    if not summary.detector_calls and not summary.frames:
+        lines = [f"{how} after {summary.seconds:.1f} s"]  # signals alone
     undelivered = sum(summary.undelivered.values())
     if summary.delivered or undelivered:
         lines.append(f"webhooks: {summary.delivered} delivered, {undelivered} not delivered")
@@ -223,7 +238,9 @@ def summary_lines(summary: RunSummary) -> list[str]:
         for reason, count in sorted(summary.dead_letters.items())
     ]
     lines += [
-        escape(line) for name, counts in summary.streams.items() for line in _accuracy(name, counts)
+        escape(line)
+        for name, counts in summary.streams.items()
+        for line in (*_accuracy(name, counts), *_doubts(name, counts))
     ]
     lines += [
         f"[yellow]{escape(line)}[/yellow]"

@@ -29,7 +29,7 @@ from operators.keyed import KeyedLogic
 from operators.pixels import LARGEST_BATCH
 from operators.score import score
 from operators.stream_cascade import CascadeState, StreamCascade
-from records import FrameBatch, Scorer, VerdictBatch
+from records import EventKind, FrameBatch, Scorer, VerdictBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +93,8 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
         decided: list[list[VerdictBatch]] = [[] for _ in items]
         for one_round in self._rounds(items):
             self._decide(one_round, decided)
-        outs = [_joined(parts) for parts in decided if parts]
-        return [batch for batch in outs if batch.verdicts or batch.reports]
+        outs = [_joined(item, parts) for item, parts in zip(items, decided, strict=True)]
+        return [out for out in outs if out.verdicts or out.reports or out.findings or out.ended]
 
     @override
     def snapshot(self) -> dict[str, CascadeState]:
@@ -155,12 +155,12 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
         return StreamCascade(stream, settings, models, resume)
 
 
-def _joined(parts: list[VerdictBatch]) -> VerdictBatch:
-    if len(parts) == 1:
-        return parts[0]
+def _joined(item: FrameBatch, parts: list[VerdictBatch]) -> VerdictBatch:
+    """What was decided of the pieces of a batch, and what it carries besides."""
     verdicts = tuple(verdict for part in parts for verdict in part.verdicts)
     reports = tuple(report for part in parts for report in part.reports)
-    return VerdictBatch(parts[0].stream, verdicts, reports)
+    ended = any(event.kind is EventKind.ENDED for event in item.events)
+    return VerdictBatch(item.stream, verdicts, reports, item.findings, ended)
 
 
 @operator

@@ -32,6 +32,10 @@ class KeyedLogic(ABC, Generic[In, Out, State]):
         outs = [self.on_item(item) for item in items]
         return [out for out in outs if out is not None]
 
+    def flush(self) -> Out | None:
+        """What follows when the input ends and nothing more will come; nothing by default."""
+        return None
+
     @abstractmethod
     def snapshot(self) -> State:
         """A copy of all that must survive a restart."""
@@ -50,6 +54,11 @@ class _Adapter(StatefulBatchLogic[In, Out, State]):
     @override
     def on_batch(self, values: list[In]) -> tuple[Iterable[Out], bool]:
         return self._logic.on_items(values), StatefulBatchLogic.RETAIN
+
+    @override
+    def on_eof(self) -> tuple[Iterable[Out], bool]:
+        last = self._logic.flush()
+        return [] if last is None else [last], StatefulBatchLogic.RETAIN
 
     @override
     def snapshot(self) -> State:

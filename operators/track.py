@@ -108,7 +108,7 @@ class Track(KeyedLogic[VerdictBatch, VerdictBatch, TrackState]):
     def on_item(self, item: VerdictBatch) -> VerdictBatch:
         """Give each box of a batch its track; order and number of boxes stay."""
         tracked = tuple(self._track(verdict) for verdict in item.verdicts)
-        return VerdictBatch(item.stream, tracked, item.reports)
+        return replace(item, verdicts=tracked)
 
     @override
     def snapshot(self) -> TrackState:

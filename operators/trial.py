@@ -9,6 +9,7 @@ span of event time, and then judged against the truth on data that tuned nothing
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ class Trial:
         self._answers = [bytearray(one) for one in resume.answers] if resume else [
             bytearray() for _ in plans
         ]  # fmt: skip
-        self._routes: list[list[Route]] = []
+        self._routes: deque[list[list[Route]]] = deque()
 
     def snapshot(self) -> TrialState:
         """The state to go on from; never changed afterwards."""
@@ -101,11 +102,14 @@ class Trial:
         """Route frames in every plan; the open ones are still to be scored."""
         for frame in batch.frames:
             self._times_ns.append(frame.time_ns)
-        self._routes = [router.route(batch) for router in self._routers]
-        return [route for routes in self._routes for route in routes]
+        routed = [router.route(batch) for router in self._routers]
+        self._routes.append(routed)
+        return [route for routes in routed for route in routes]
 
     def learn(self, sequences: Sequence[int], found: Mapping[int, Detections]) -> None:
         """Take what the reference detector found, and note what each plan would have said.
+
+        Batches that were routed are learned from in the same order.
 
         Args:
             sequences: The frames that were decided, in order.
@@ -115,13 +119,14 @@ class Trial:
             one = found.get(sequence)
             self._found[sequence] = one
             self._truth.append(UNKNOWN if one is None else self._predicate.holds(one))
-        for router, routes, answers in zip(self._routers, self._routes, self._answers, strict=True):
+        routed = self._routes.popleft()
+        for router, routes, answers in zip(self._routers, routed, self._answers, strict=True):
             for route in routes:
                 self._settle(route)
             verdicts = router.decide(routes, self._predicate)
             answers.extend(bool(verdict.positive) for verdict in verdicts)
-            router.forget()
-        self._routes = []
+            if not self._routes:
+                router.forget()  # else a batch that waits may copy from this one
         answered = min(len(answers) for answers in self._answers)
         waiting = len(self._truth) - answered
         for sequence in list(self._found)[: len(self._found) - waiting]:

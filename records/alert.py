@@ -36,6 +36,8 @@ class Alert:
         stage: The stage of the cascade that decided the frame.
         model: The reference detector that stands behind the answer.
         configuration: SHA-256 of the configuration in force, hexadecimal.
+        object: What the episode is about, say a track; empty for the whole stream.
+        count: How many times the rule has fired in the episode so far, as far as that is counted.
     """
 
     stream: str
@@ -52,13 +54,17 @@ class Alert:
     stage: str = ""
     model: str = ""
     configuration: str = ""
+    object: str = ""
+    count: int = 1
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
         check_name("rule", self.rule)
         for field in ("time_ns", "opened_ns"):
             check_time(field, getattr(self, field))
-        for field in ("sequence", "opened_sequence"):
+        if self.object:
+            check_name("object", self.object)
+        for field in ("sequence", "opened_sequence", "count"):
             check_count(field, getattr(self, field))
         for field in ("severity", "value", "peak"):
             check_finite(field, getattr(self, field))
@@ -67,8 +73,12 @@ class Alert:
 
     @property
     def episode(self) -> str:
-        """The deterministic identity of the episode, ``stream:rule:opened_sequence``."""
-        return f"{self.stream}:{self.rule}:{self.opened_sequence}"
+        """The deterministic identity of the episode.
+
+        ``stream:rule:opened_sequence``, or ``stream:rule:object:opened_sequence`` with an object.
+        """
+        concerned = f"{self.object}:" if self.object else ""
+        return f"{self.stream}:{self.rule}:{concerned}{self.opened_sequence}"
 
     @property
     def id(self) -> str:

@@ -16,6 +16,8 @@ class EventKind(StrEnum):
     DROPPED and TRUNCATED count what did not become a frame, with the reason. CONTRACT tells that
     the accuracy contract was broken, or a plan certified or refused; WINDOW, with the reason, that
     a window of an aggregate lacks frames or answers, or that frames came too late for it.
+    ASSERTION tells, with the reason, that an assertion failed or was switched off, or counts
+    findings and corrections that were held back.
     """
 
     OPENED = "opened"
@@ -28,6 +30,7 @@ class EventKind(StrEnum):
     ENDED = "ended"
     CONTRACT = "contract"
     WINDOW = "window"
+    ASSERTION = "assertion"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.event import StreamEvent
+    from records.finding import Finding
 
 
 @runtime_checkable
@@ -50,6 +51,8 @@ class Frame:
         coded_bytes: The size of its packet, bytes; 0 where the source tells none.
         keyframe: Whether it is coded by itself, without other frames.
         reordered: Whether it is coded after a frame that is shown later (a B-frame).
+        arrival_ns: When it arrived, by the clock of who took it in, nanoseconds since 1970 UTC;
+            None where that is not known. Never part of a result, but clocks are compared by it.
     """
 
     stream: str
@@ -59,6 +62,7 @@ class Frame:
     coded_bytes: int = 0
     keyframe: bool = False
     reordered: bool = False
+    arrival_ns: int | None = None
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
@@ -84,8 +88,10 @@ class FrameBatch:
         stream: The stream's name.
         frames: Consecutive frames, in order of sequence; may be empty.
         events: What happened to the stream since the last batch, in order; may be empty.
+        findings: What the checks of the input's health say of these frames.
     """
 
     stream: str
     frames: tuple[Frame, ...]
     events: tuple[StreamEvent, ...] = ()
+    findings: tuple[Finding, ...] = ()

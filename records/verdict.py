@@ -13,6 +13,7 @@ from records.errors import RecordError
 if TYPE_CHECKING:
     from records.estimate import Estimate
     from records.event import StreamEvent
+    from records.finding import Finding
 
 
 class Stage(StrEnum):
@@ -45,6 +46,8 @@ class Verdict:
             whatever the stages before it said.
         unaudited: What the cascade would have said of an audited frame; None for other frames, and
             where it had nothing to say. Frames that copy this frame's answer copy this one.
+        corrected: The assertions whose corrections changed the answer, each once; empty for the
+            models' own answer.
     """
 
     stream: str
@@ -57,6 +60,7 @@ class Verdict:
     positive: bool | None = None
     audited: bool = False
     unaudited: bool | None = None
+    corrected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("stream", self.stream)
@@ -75,6 +79,8 @@ class Verdict:
             raise RecordError(f"audited must be true or false, got {self.audited!r}")
         if self.unaudited is not None and not self.audited:
             raise RecordError("unaudited must be None for a frame that was not audited")
+        if self.corrected != ():
+            _check_corrected(self.corrected)
         if self.copied_from is not None:
             check_count("copied_from", self.copied_from)
             if self.copied_from >= self.sequence:
@@ -89,6 +95,13 @@ class Verdict:
         return f"{self.stream}:{self.sequence}"
 
 
+def _check_corrected(names: object) -> None:
+    if not isinstance(names, tuple):
+        raise RecordError(f"corrected must be a tuple of names, got {names!r}")
+    for name in names:
+        check_name("corrected", name)
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictBatch:
     """Consecutive verdicts of one stream, the item of the dataflow after the cascade.
@@ -98,8 +111,12 @@ class VerdictBatch:
         verdicts: Consecutive verdicts, in order of sequence.
         reports: What the cascade has to say besides: estimates of its audit, events of its
             contract.
+        findings: What the checks of the input's health say of the frames behind the verdicts.
+        ended: Whether the stream ends with this batch.
     """
 
     stream: str
     verdicts: tuple[Verdict, ...]
     reports: tuple[Estimate | StreamEvent, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    ended: bool = False

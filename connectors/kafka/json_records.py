@@ -19,10 +19,15 @@ from records import (
     UNTRACKED,
     Alert,
     AlertState,
+    Classification,
     CodecError,
+    Correction,
+    CorrectionKind,
     Detections,
     Estimate,
     EventKind,
+    Finding,
+    Place,
     Reading,
     Record,
     RecordError,
@@ -30,6 +35,7 @@ from records import (
     StreamEvent,
     Verdict,
 )
+from records.finding import MOST_PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +49,9 @@ MOST_JSON_BYTES = 4 * 2**20
 _SHOWN_ONLY = frozenset({"record", "id", "time", "time_ns"})
 """Keys that `to_json` adds for readers; what they say follows from the others."""
 
-_TEXTS = frozenset({"message", "stage", "model", "configuration", "reason", "detail"})
+_TEXTS = frozenset({"message", "stage", "model", "configuration", "object", "reason", "detail"})
+_CORRECTION_FIELDS = frozenset({"kind", "places", "class_name", "track", "output"})
+_PLACE_FIELDS = frozenset({"sequence", "time_ns", "box", "score"})
 _CORNERS = 4
 
 _INT64 = 2**63
@@ -54,8 +62,8 @@ def decode_json(data: bytes, kind: str) -> Record:
 
     Args:
         data: A JSON object.
-        kind: What it is: verdict, alert, event, estimate or reading. Its own key ``record``, if it
-            is there, must say the same.
+        kind: What it is: verdict, alert, event, estimate, reading, finding or classification.
+            Its own key ``record``, if it is there, must say the same.
 
     Raises:
         CodecError: it is no valid record of that kind; the message names the field.
@@ -91,8 +99,10 @@ def _no_constant(text: str) -> NoReturn:
 def _verdict(values: dict[str, Any]) -> Verdict:
     answer = _detections(_needed(values, "answer"))
     best = float(answer.scores.max()) if len(answer) else 0.0
-    unknown = {"stage": Stage.REFERENCE, "score": best}
-    verdict: Verdict = _make(Verdict, unknown | values | {"answer": answer}, stage=Stage)
+    unknown = {"stage": Stage.REFERENCE, "score": best, "corrected": []}
+    values = unknown | values | {"answer": answer}
+    values["corrected"] = _names(values, "corrected")
+    verdict: Verdict = _make(Verdict, values, stage=Stage)
     return verdict
 
 
@@ -130,6 +140,47 @@ def _reading(values: dict[str, Any]) -> Reading:
     own = {"channels": channels, "units": units, "samples": samples}
     reading: Reading = _make(Reading, values | own)
     return reading
+
+
+def _classification(values: dict[str, Any]) -> Classification:
+    numbers = values.get("probabilities")
+    if not isinstance(numbers, list) or len(numbers) > MOST_BOXES:
+        raise CodecError(f"probabilities must be a list of at most {MOST_BOXES} numbers")
+    named = {"classes": _names(values, "classes"), "probabilities": tuple(numbers)}
+    found: Classification = _make(Classification, values | named)
+    return found
+
+
+def _finding(values: dict[str, Any]) -> Finding:
+    correction = values.get("correction")
+    found: Finding = _make(
+        Finding, values | {"correction": None if correction is None else _correction(correction)}
+    )
+    return found
+
+
+def _correction(value: object) -> Correction:
+    if not isinstance(value, dict) or value.keys() - _CORRECTION_FIELDS:
+        raise CodecError("correction must be an object of kind, places, class_name, track, output")
+    places = _needed(value, "places")
+    if not isinstance(places, list) or len(places) > MOST_PLACES:
+        raise CodecError(f"correction.places must be a list of at most {MOST_PLACES}")
+    made: Correction = _make(
+        Correction,
+        value
+        | {"places": tuple(_place(each) for each in places)}
+        | {"track": UNTRACKED if value.get("track") is None else value["track"]},
+        kind=CorrectionKind,
+    )
+    return made
+
+
+def _place(value: object) -> Place:
+    if not isinstance(value, dict) or value.keys() - _PLACE_FIELDS:
+        raise CodecError("a place must be an object of sequence, time_ns, box and score")
+    box = value.get("box")
+    place: Place = _make(Place, value | {"box": tuple(box) if isinstance(box, list) else box})
+    return place
 
 
 def _list(value: dict[str, Any], name: str) -> list[Any]:
@@ -190,4 +241,6 @@ _KINDS: dict[str, tuple[type[Any], Callable[[dict[str, Any]], Record]]] = {
     "alert": (Alert, lambda values: _make(Alert, values, state=AlertState)),
     "event": (StreamEvent, lambda values: _make(StreamEvent, values, kind=EventKind)),
     "estimate": (Estimate, lambda values: _make(Estimate, values)),
+    "finding": (Finding, _finding),
+    "classification": (Classification, _classification),
 }

@@ -89,10 +89,7 @@ def _read(message: Message, kind: TopicKind, most_bytes: int) -> Frame | Record:
     if value is None:
         raise RecordError("a message must have a value; this one is a deletion")
     if kind is TopicKind.FRAMES:
-        time_ns = _time(message, headers)
-        pixels = _pixels(value, _content_type(headers))
-        sequence = _sequence(headers)
-        return Frame(stream, sequence, time_ns, pixels, coded_bytes=len(value), keyframe=True)
+        return _frame(message, stream, value, headers)
     record = _record(value, _content_type(headers), told.removeprefix(TYPE_PREFIX))
     if kind_of(record) not in names:
         raise _RefusedError(
@@ -103,6 +100,18 @@ def _read(message: Message, kind: TopicKind, most_bytes: int) -> Frame | Record:
             Reason.KEY, f"the key must be the record's stream {record.stream!r}, got {stream!r}"
         )
     return record
+
+
+def _frame(message: Message, stream: str, value: bytes, headers: dict[str, str]) -> Frame:
+    return Frame(
+        stream,
+        time_ns=_time(message, headers),
+        pixels=_pixels(value, _content_type(headers)),
+        sequence=_sequence(headers),
+        coded_bytes=len(value),
+        keyframe=True,
+        arrival_ns=max(message.time_ms, 0) * _NANOSECONDS_A_MILLISECOND or None,
+    )
 
 
 def _stream(key: bytes | None) -> str:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class TopicKind(StrEnum):
-    """What a topic holds. Verdicts are ``detections``, and so is what befell a stream."""
+    """What a topic holds.
+
+    Verdicts and classifications are ``detections``, and so is what befell a stream; findings are
+    ``alerts``.
+    """
 
     FRAMES = "frames"
     READINGS = "readings"
@@ -30,9 +34,9 @@ RETRAINING = "retraining"
 HOLDS: dict[TopicKind, tuple[str, ...]] = {
     TopicKind.FRAMES: ("frame",),
     TopicKind.READINGS: ("reading",),
-    TopicKind.DETECTIONS: ("verdict", "event"),
+    TopicKind.DETECTIONS: ("verdict", "event", "classification"),
     TopicKind.ESTIMATES: ("estimate",),
-    TopicKind.ALERTS: ("alert",),
+    TopicKind.ALERTS: ("alert", "finding"),
 }
 """The kinds of record that each topic may hold; the first is meant where none is named."""
 

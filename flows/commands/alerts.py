@@ -197,7 +197,9 @@ def _gather_deliveries(episode: _Episode, message: StoredMessage) -> None:
 
 
 def _episode_id(change: dict[str, Any]) -> str:
-    return f"{change['stream']}:{change['rule']}:{change['opened_sequence']}"
+    # Alerts that an earlier release left in the outbox tell no object.
+    concerned = f"{change['object']}:" if change.get("object") else ""
+    return f"{change['stream']}:{change['rule']}:{concerned}{change['opened_sequence']}"
 
 
 def _data(message: StoredMessage) -> dict[str, Any]:

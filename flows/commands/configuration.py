@@ -32,7 +32,7 @@ def validate(path: ConfigurationArgument, *, json: JsonOption = False) -> None:
              "streams": list(configuration.streams)}
         )  # fmt: skip
         return
-    streams = len(configuration.streams)
+    streams = len(configuration.streams) + len(configuration.signals)
     print_text(
         f"{path}: right. '{configuration.name}' watches {streams} "
         f"stream{'s' if streams != 1 else ''}; start it with: sightflow run {path}"

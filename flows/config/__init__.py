@@ -1,5 +1,6 @@
 """Configurations: one strict YAML file a flow, every fault told at once."""
 
+from flows.config.assertions_section import AssertionsSection, FindingAlertsSection
 from flows.config.cascade_section import (
     CascadeSection,
     ContractSection,
@@ -24,23 +25,28 @@ from flows.config.model import (
     WindowSection,
 )
 from flows.config.schema import json_schema
+from flows.config.signal_section import ClassifierSection, SignalSection
 
 __all__ = [
     "FROM_KAFKA",
     "AlertSection",
+    "AssertionsSection",
     "CascadeSection",
+    "ClassifierSection",
     "Configuration",
     "ConsoleSection",
     "ContractSection",
     "DetectorSection",
     "DifferenceSection",
     "EventLogSection",
+    "FindingAlertsSection",
     "JsonLinesSection",
     "KafkaReadSection",
     "KafkaSection",
     "KafkaWriteSection",
     "MetricsSection",
     "PredicateSection",
+    "SignalSection",
     "SinksSection",
     "StreamSection",
     "TrackSection",

@@ -18,8 +18,10 @@ from connectors.webhook_settings import (
     SECRET_PREFIX,
     is_secret,
 )
+from flows.config.check_assertions import check_assertions
 from flows.config.check_cascade import check_cascade
 from flows.config.check_kafka import check_kafka
+from flows.config.check_signals import check_signals
 from flows.config.document import REFERENCE, mapping
 from flows.config.faults import show
 from flows.config.model import FROM_KAFKA, StreamSection
@@ -48,6 +50,8 @@ def cross_check(document: Document, folder: Path) -> None:
     _check_predicate(document, value)
     check_cascade(document, value, folder)
     check_kafka(document, value, folder)
+    check_assertions(document, value, folder)
+    check_signals(document, value, folder)
     _check_alerts(document, value)
     _check_windows(document, value)
     sinks = mapping(value.get("sinks"))

@@ -33,8 +33,8 @@ def check_kafka(document: Document, value: dict[str, Any], folder: Path) -> None
     """
     section, streams = mapping(value.get("kafka")), mapping(value.get("streams"))
     reads = bool(mapping(section.get("read")))
-    if not streams and not reads:
-        remedy = "Name a stream with its uri, or what is read under kafka.read."
+    if not streams and not reads and not mapping(value.get("signals")):
+        remedy = "Name a stream with its uri, a signal, or what is read under kafka.read."
         document.fault(("streams",), "", "there is no input", remedy)
     for name, stream in streams.items():
         if mapping(stream).get("uri") == FROM_KAFKA and not reads:

@@ -8,7 +8,9 @@ from pydantic import Field, SecretStr
 
 from flows.config.section import Count, PositiveSeconds, Seconds, Section, StartTime, Text
 
-WrittenKind = Literal["verdict", "event", "estimate", "alert", "reading"]
+WrittenKind = Literal[
+    "verdict", "event", "estimate", "alert", "reading", "finding", "classification"
+]
 """The kinds of record that may be written to Kafka."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from flows.config.assertions_section import AssertionsSection
 from flows.config.cascade_section import CascadeSection
 from flows.config.kafka_section import KafkaSection
 from flows.config.section import (
@@ -24,11 +25,14 @@ from flows.config.section import (
     Text,
     Zone,
 )
+from flows.config.signal_section import ClassifierSection, SignalSection
 from flows.shards import MOST_SHARDS
 from operators.cascade import LARGEST_BATCH
 from operators.observe import LARGEST_STRIDE
 
-RecordKind = Literal["verdict", "alert", "event", "estimate", "reading"]
+RecordKind = Literal[
+    "verdict", "alert", "event", "estimate", "reading", "finding", "classification"
+]
 """The kinds of record that a sink may be asked for."""
 
 FROM_KAFKA = "kafka:"
@@ -203,7 +207,9 @@ class JsonLinesSection(Section):
 
     path: Text = Field(description="The file to append to; '-' = standard output.")
     kinds: list[RecordKind] = Field(
-        ["verdict", "alert", "event", "estimate"], min_length=1, description="The records to write."
+        ["verdict", "alert", "event", "estimate", "finding", "classification"],
+        min_length=1,
+        description="The records to write.",
     )
 
 
@@ -274,6 +280,12 @@ class Configuration(Section):
         description="Groups of streams that share a process and the batches of its models; at most "
         "as many processes can share a run, also when it is resumed. null = one a process.",
     )
+    signals: dict[Name, SignalSection] = Field(
+        {}, description="Streams of samples, by name; those of Kafka need not be named."
+    )
+    classifier: ClassifierSection | None = Field(
+        None, description="Who classifies signals; null = they only pass to the sinks."
+    )
     detector: DetectorSection = Field(default_factory=DetectorSection)
     cascade: CascadeSection = Field(default_factory=CascadeSection)
     track: TrackSection | None = Field(
@@ -281,6 +293,9 @@ class Configuration(Section):
     )
     alerts: list[AlertSection] = Field([], description="The rules that alert.")
     windows: list[WindowSection] = Field([], description="Averages with intervals.")
+    assertions: AssertionsSection | None = Field(
+        None, description="Model assertions and checks of the input; null = none."
+    )
     sinks: SinksSection = Field(default_factory=SinksSection)
     metrics: MetricsSection | None = Field(
         None, description="The /metrics endpoint; off by default."

@@ -24,10 +24,12 @@ from connectors.codec import (
 from records import CodecError, EventKind, Reading, Record
 from tests.support.encoded import repacked
 from tests.support.records import (
+    FRAME_NS,
     START_NS,
     alert,
     estimate,
     event,
+    finding,
     people,
     reading,
     records,
@@ -93,7 +95,7 @@ def test_mutated_bytes_are_refused_or_valid(
 @example(b"\xdf\xff\xff\xff\xff")
 @example(b"\xc6\xff\xff\xff\xff")
 @example(b"\xd6\xff\x00\x00\x00\x00")
-@example(msgpack.packb([2, "alert", {b"\x00": 1, "stream": "a"}]))
+@example(msgpack.packb([3, "alert", {b"\x00": 1, "stream": "a"}]))
 @example(msgpack.packb({1: 2}))
 def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
     try:
@@ -105,7 +107,7 @@ def test_any_bytes_are_refused_or_valid(data: bytes) -> None:
 def test_bytes_are_pinned() -> None:
     # A change of these bytes needs a new SCHEMA_VERSION: logs of earlier releases hold them.
     assert encode(event(count=3, reason="stalled")) == (
-        b"\x93\x02\xa5event\x86\xa6stream\xa4gate\xa7time_ns\xcf\x17\x97\x9c\xfe6*\x00\x00"
+        b"\x93\x03\xa5event\x86\xa6stream\xa4gate\xa7time_ns\xcf\x17\x97\x9c\xfe6*\x00\x00"
         b"\xa4kind\xa6opened\xa5count\x03\xa6reason\xa7stalled\xa6detail\xa0"
     )
     fields = msgpack.unpackb(encode(verdict()))[2]
@@ -138,6 +140,7 @@ def test_json_of_each_kind() -> None:
         "positive": None,
         "audited": False,
         "unaudited": None,
+        "corrected": [],
     }
     assert to_json(event(kind=EventKind.DROPPED, count=2, reason="stalled")) == head | {
         "record": "event",
@@ -157,6 +160,36 @@ def test_json_of_each_kind() -> None:
         "samples": [[0.5], [None], [-0.25]],
         "channels": ["lead I"],
         "units": ["mV"],
+    }
+    assert to_json(finding()) == {
+        "record": "finding",
+        "id": "gate:flicker:7:2",
+        "time": "2023-11-14T22:13:20.200000000Z",
+        "time_ns": START_NS + 2 * FRAME_NS,
+        "stream": "gate",
+        "assertion": "flicker",
+        "sequence": 2,
+        "start_sequence": 1,
+        "start_ns": START_NS + FRAME_NS,
+        "severity": 0.75,
+        "message": "person 7 was gone for 1 frame",
+        "object": "7",
+        "model_wrong": None,
+        "correction_right": None,
+        "correction": {
+            "kind": "interpolate",
+            "class_name": "person",
+            "track": 7,
+            "output": "detections",
+            "places": [
+                {
+                    "sequence": 1,
+                    "time_ns": START_NS + FRAME_NS,
+                    "box": [1.0, 2.0, 3.0, 4.0],
+                    "score": 0.5,
+                }
+            ],
+        },
     }
     shown = to_json(estimate())
     assert shown["time"] == "2023-11-14T22:14:20.000000000Z"
@@ -181,16 +214,19 @@ def test_iso_time(time_ns: int, text: str) -> None:
             "a record must be whole msgpack: unpack(b) received extra data.",
         ),
         (b"\x91" * 5000, "a record must be whole msgpack: StackError"),
-        (msgpack.packb([2, "event"]), "a record must be an array of version, kind and fields"),
+        (msgpack.packb([3, "event"]), "a record must be an array of version, kind and fields"),
         (
             msgpack.packb([9, "event", {}]),
-            "a record must have schema version 2, got 9; another release of Sightflow wrote it",
+            "a record must have schema version 3, got 9; another release of Sightflow wrote it",
         ),
         (
-            msgpack.packb([2, "frame", {}]),
-            "a record's kind must be one of verdict, alert, event, estimate, reading, got 'frame'",
+            msgpack.packb([3, "frame", {}]),
+            (
+                "a record's kind must be one of verdict, alert, event, estimate, reading, "
+                "finding, classification, got 'frame'"
+            ),
         ),
-        (msgpack.packb([2, "event", []]), "event must be a map, got list"),
+        (msgpack.packb([3, "event", []]), "event must be a map, got list"),
         (
             repacked(event(), without="reason", colour=1),
             "event must have exactly its fields; missing: reason; unknown: 'colour'",
@@ -199,7 +235,7 @@ def test_iso_time(time_ns: int, text: str) -> None:
             repacked(event(), kind="exploded"),
             (
                 "event.kind must be one of opened, lost, reconnected, corrupt, dropped, truncated, "
-                "unreadable, ended, contract, window, got 'exploded'"
+                "unreadable, ended, contract, window, assertion, got 'exploded'"
             ),
         ),
         (repacked(event(), count=1.0), "event.count must be a whole number, got float"),
@@ -249,7 +285,8 @@ def test_sizes_are_bounded_both_ways() -> None:
 
 def test_no_record_is_refused() -> None:
     message = (
-        "a record must be one of Verdict, Alert, StreamEvent, Estimate, Reading, got Detections"
+        "a record must be one of Verdict, Alert, StreamEvent, Estimate, Reading, Finding, "
+        "Classification, got Detections"
     )
     for act in (encode, to_json, kind_of):
         with pytest.raises(CodecError) as caught:

@@ -19,11 +19,12 @@ from tests.support.records import (
     alert,
     estimate,
     event,
+    finding,
     reading,
     verdict,
 )
 
-EXAMPLES: list[Record] = [verdict(), alert(), event(), estimate(), reading()]
+EXAMPLES: list[Record] = [verdict(), alert(), event(), estimate(), reading(), finding()]
 
 
 def test_equal_records_have_equal_bytes() -> None:
@@ -69,6 +70,32 @@ def test_detections_are_checked() -> None:
     ]:
         with pytest.raises(CodecError) as caught:
             decode(repacked(verdict(), answer=answer | changes))
+        assert str(caught.value) == message
+
+
+def test_corrections_are_checked() -> None:
+    correction = msgpack.unpackb(encode(finding()))[2]["correction"]
+    for changes, message in [
+        (
+            {"n": 4097},
+            "finding.correction must have 0 to 4096 places, all or none boxed, got 4097",
+        ),
+        ({"boxed": 2}, "finding.correction must have 0 to 4096 places, all or none boxed, got 1"),
+        ({"n": 0, "boxed": 0, "sequences": b"", "times": b"", "boxes": b"", "scores": b""},
+         "finding.correction places must be 1 to 4096, got 0"),
+        ({"times": b""}, "finding.correction must have 8 bytes of times (1 of <i8), got 0"),
+        (
+            {"kind": "mend"},
+            "finding.correction must be one of drop, modify, interpolate, got 'mend'",
+        ),
+        (
+            {"track": 2**64 - 1},
+            "finding.correction track must be a whole number of at least 0, "
+            "got 18446744073709551615",
+        ),
+    ]:  # fmt: skip
+        with pytest.raises(CodecError) as caught:
+            decode(repacked(finding(), correction=correction | changes))
         assert str(caught.value) == message
 
 

@@ -18,7 +18,7 @@ from connectors.lines import (
 )
 from records import Alert, AlertState, Detections, EventKind, LogError, Record, RecordError
 from tests.support.dataflows import run_into
-from tests.support.records import alert, estimate, event, reading, verdict
+from tests.support.records import START_NS, alert, estimate, event, finding, reading, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,10 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 def test_unknown_settings_are_refused() -> None:
-    message = "kinds must be of verdict, alert, event, estimate, reading, got alerts"
+    message = (
+        "kinds must be of verdict, alert, event, estimate, reading, finding, classification, "
+        "got alerts"
+    )
     for sink in (JsonLinesSink, ConsoleSink):
         with pytest.raises(RecordError) as caught:
             sink("stderr", kinds=["alert", "alerts"])
@@ -121,6 +124,10 @@ def test_alerts_stand_out_on_a_terminal() -> None:
         (
             replace(verdict(), answer=Detections.of([[0, 0, 1, 1]] * 3, [1] * 3, list("bab"))),
             "frame 0 reference 0.5: 1 a, 2 b",
+        ),
+        (
+            replace(finding(), time_ns=START_NS),
+            "flicker 0.75: person 7 was gone for 1 frame (frame 2)",
         ),
         (replace(event(), detail="\x1b[2J\r[bold]x"), "opened: �[2J�[bold]x"),
     ],

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
 from flows.cli import app, main
 from tests.support.configurations import ENVIRONMENT, SECRET, broken
+from tests.support.ecg import random_model, write_record
 
 if TYPE_CHECKING:
     from tests.support.scenes import Street
@@ -41,7 +43,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_has_help_takes_json_and_is_in_the_readme() -> None:
     readme = README.read_text(encoding="utf-8")
-    assert len(commands()) == 17
+    assert len(commands()) == 21
     for name, command in commands().items():
         assert command.help, name
         assert any("--json" in parameter.opts for parameter in command.params), name
@@ -180,6 +182,11 @@ def test_the_configurations_that_ship_are_right(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGHTFLOW_VIDEO", str(tmp_path))
+    for name in ("A00003", "A00005", "A00018", "A00019"):
+        write_record(tmp_path, name, np.zeros(300, np.float32))
+    random_model().save(tmp_path / "ecg.safetensors")
+    monkeypatch.setenv("SIGHTFLOW_ECG", str(tmp_path))
+    monkeypatch.setenv("SIGHTFLOW_ECG_MODEL", str(tmp_path / "ecg.safetensors"))
     monkeypatch.setenv("SIGHTFLOW_WEBHOOK_URL", "https://example.com/hook")
     monkeypatch.setenv("SIGHTFLOW_WEBHOOK_SECRET", SECRET)
     assert call("validate", path) == 0

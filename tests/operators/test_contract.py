@@ -9,17 +9,36 @@ import copy
 import importlib
 import pickle
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import operators
 from operators.alerting import AlertOrigin, CountRule, Episodes
+from operators.assertions.api import Moment, MomentBatch
+from operators.assertions.appear import Appear
+from operators.assertions.class_change import ClassChange
+from operators.assertions.correction import Corrector, CorrectorSettings
+from operators.assertions.count_jump import CountJump
+from operators.assertions.flicker import Flicker
+from operators.assertions.health.frozen import Frozen
+from operators.assertions.health.gap import Gap
+from operators.assertions.health.watch import InputWatch
+from operators.assertions.monitor import Monitor, Monitored, MonitorSettings
+from operators.assertions.multibox import Multibox
+from operators.assertions.velocity import Velocity
 from operators.audit import AuditSettings
 from operators.budget import BudgetSettings
 from operators.cascade import Cascade, CascadeSettings, Models, TrialSettings
 from operators.difference import DifferenceSettings
+from operators.ecg_stream import EcgStream, EcgStreamSettings
+from operators.false_alarms import FalseAlarmSettings
+from operators.finding_episode_settings import EpisodeSettings
+from operators.finding_episodes import FindingEpisodes
+from operators.join import Join
+from operators.join_settings import JoinSettings, SensorBatch
 from operators.keyed import KeyedLogic
 from operators.live_limit import LiveLimit, LiveLimitSettings, LiveModels
 from operators.live_selection import SelectionSettings
@@ -31,7 +50,19 @@ from operators.predicate import Predicate
 from operators.track import Track, TrackSettings
 from operators.window import Windows
 from operators.window_settings import Aggregate, WindowSettings
-from records import FrameBatch, Stage, Verdict, VerdictBatch
+from records import (
+    Detections,
+    EventKind,
+    Finding,
+    FrameBatch,
+    Reading,
+    Stage,
+    StreamEvent,
+    Verdict,
+    VerdictBatch,
+)
+from records.finding import DETECTIONS
+from tests.support.ecg import Loudness, readings
 from tests.support.pictures import (
     TENTH_NS,
     Brightness,
@@ -40,6 +71,7 @@ from tests.support.pictures import (
     coded,
     person_at,
 )
+from tests.support.sensors import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,10 +155,93 @@ def _observations() -> list[Any]:
     return [observer.on_item(item) for item in _frames()]
 
 
+SIGNAL = np.linspace(0, 1, 90, dtype=np.float32)
+
+
+def _signal() -> list[Any]:
+    """Two runs with a gap between them, and an end."""
+    late = [replace(one, time_ns=one.time_ns + TENTH_NS) for one in readings(SIGNAL, 9)[5:]]
+    return [*readings(SIGNAL, 9)[:5], *late, StreamEvent("bed", 10**11, EventKind.ENDED)]
+
+
 def _live_limit(resume: Any) -> LiveLimit:
     settings = LiveLimitSettings(9, SelectionSettings(18_000, apart_seconds=0.1))
     models = LiveModels(Predicate("person").holds, Brightness(), BrightnessScorer())
     return LiveLimit(settings, models, resume)
+
+
+def _join(resume: Any) -> Join:
+    return Join(JoinSettings({"gate": ("roof",)}, 0.05, wait_seconds=0.3), resume)
+
+
+def _verdicts_and_scans() -> list[Any]:
+    scans = [SensorBatch("gate", "roof", (scan(70 + 120 * k),)) for k in range(4)]
+    return [item for pair in zip(_verdicts(), scans, strict=True) for item in pair]
+
+
+def _finding_episodes(resume: Any) -> FindingEpisodes:
+    control = FalseAlarmSettings(per_day=10, randomised=True)
+    settings = EpisodeSettings(0.2, 0.3, 0.1, inhibited_by=("dark",), false_alarms=control)
+    return FindingEpisodes(settings, AlertOrigin(), lambda one: one.severity, resume)
+
+
+def _findings() -> list[Any]:
+    names = ["flicker", "appear", "flicker", "dark", "appear"]
+    return [
+        Monitored("gate", (k, k * TENTH_NS), tuple(
+            Finding("gate", names[(k + j) % 5], k, k * TENTH_NS, k, k * TENTH_NS, float(level), "")
+            for j, level in enumerate(LEVELS[: k % 3])
+        ))
+        for k in range(12)
+    ]  # fmt: skip
+
+
+WATCHED = (
+    Flicker(sure_score=0.0), Appear(absent_seconds=0.2), Multibox(), Velocity(), CountJump(),
+    ClassChange(),
+)  # fmt: skip
+
+
+def _monitor(resume: Any) -> Monitor:
+    return Monitor(WATCHED, MonitorSettings(frozenset({"appear"}), hold_seconds=1.0), resume)
+
+
+def _moments() -> list[Any]:
+    """Two people, one of whom flickers while the other is seen for a moment."""
+    tracks = [[1], [1], [], [1, 2], [1], [], [], [1], [1], [1], [], [1]]
+    every = [
+        Moment("gate", k, k * TENTH_NS, outputs={DETECTIONS: Detections.of(
+            [[10, 1, 30, 41], [60, 1, 80, 41]][: len(each)], [0.9, 0.3][: len(each)],
+            ["person"] * len(each), tracks=each,
+        )})
+        for k, each in enumerate(tracks)
+    ]  # fmt: skip
+    return [MomentBatch("gate", tuple(every[k : k + 2])) for k in range(0, len(every), 2)]
+
+
+def _answer(one: Moment) -> Detections:
+    found = one.outputs[DETECTIONS]
+    assert isinstance(found, Detections)
+    return found
+
+
+def _corrector(resume: Any) -> Corrector:
+    return Corrector(CorrectorSettings({"flicker": 0.0}, hold_seconds=0.4), resume)
+
+
+def _verdicts_and_findings() -> list[Any]:
+    logic = Monitor(WATCHED)
+    return [
+        item
+        for batch in _moments()
+        for item in (
+            VerdictBatch("gate", tuple(
+                Verdict("gate", one.sequence, one.time_ns, Stage.REFERENCE, 0.5, _answer(one))
+                for one in batch.moments
+            )),
+            logic.on_item(batch),
+        )
+    ]  # fmt: skip
 
 
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
@@ -144,7 +259,19 @@ CASES: dict[object, Case] = {
         VerdictBatch("gate", ()),
     ),
     Windows: Case(_windows, _observations, Observations.of("gate", [], [])),
+    EcgStream: Case(
+        lambda resume: EcgStream(EcgStreamSettings(new_windows=3), Loudness(), resume),
+        _signal,
+        Reading("bed", 0, 0, 8.0, np.empty((0, 1), np.float32), ("ECG",), ("mV",)),
+    ),
     LiveLimit: Case(_live_limit, _frames, FrameBatch("gate", ())),
+    FindingEpisodes: Case(_finding_episodes, _findings, Monitored("gate", (0, 0))),
+    Monitor: Case(_monitor, _moments, MomentBatch("gate", ())),
+    Corrector: Case(_corrector, _verdicts_and_findings, VerdictBatch("gate", ())),
+    InputWatch: Case(
+        lambda resume: InputWatch((Frozen(), Gap()), resume), _frames, FrameBatch("gate", ())
+    ),
+    Join: Case(_join, _verdicts_and_scans, VerdictBatch("gate", ())),
 }
 
 

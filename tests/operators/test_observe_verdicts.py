@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ PERSON = PredicateGroup("person", (Predicate("person"),))
 NONE = Detections.empty()
 
 
-def verdict(sequence: int, stage: Stage, answer: Detections = NONE, **more: bool) -> Verdict:
+def verdict(sequence: int, stage: Stage, answer: Detections = NONE, **more: Any) -> Verdict:
     return Verdict("gate", sequence, sequence * TENTH_NS, stage, 0.5, answer, **more)
 
 

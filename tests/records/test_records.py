@@ -15,6 +15,7 @@ from records import (
     Detections,
     Estimate,
     EventKind,
+    Finding,
     Frame,
     Reading,
     RecordError,
@@ -34,7 +35,8 @@ READING = Reading("lead", 0, NOW, 300.0, np.zeros((5, 2), np.float32), ("I", "II
 ALERT = Alert(
     "gate", "crowd", AlertState.OPENED, NOW, 3, NOW, 3, 1.0, 6.0, 6.0, "crowd: at least 6"
 )  # fmt: skip
-RECORDS: list[Any] = [FRAME, VERDICT, EVENT, ESTIMATE, READING, ALERT]
+FINDING = Finding("gate", "flicker", 3, NOW, 2, NOW - 1, 0.5, "gone for 0.2 s", "7")
+RECORDS: list[Any] = [FRAME, VERDICT, EVENT, ESTIMATE, READING, ALERT, FINDING]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
@@ -51,7 +53,8 @@ def test_times_are_nanoseconds_and_counts_whole_numbers(record: Any) -> None:
         for bad in (-1, 1.5, True, 2**63, None):
             with pytest.raises(RecordError, match=f"^{name} must be nanoseconds since 1970 UTC"):
                 replace(record, **{name: bad})
-    for name in fields & {"sequence", "opened_sequence", "count", "frames", "late", "revision"}:
+    counts = {"sequence", "opened_sequence", "start_sequence", "count", "frames", "late"}
+    for name in fields & (counts | {"revision"}):
         for bad in (-1, 1.5, True):
             with pytest.raises(RecordError, match=f"^{name} must be a whole number of at least 0"):
                 replace(record, **{name: bad})
@@ -66,6 +69,8 @@ def test_times_are_nanoseconds_and_counts_whole_numbers(record: Any) -> None:
         (ESTIMATE, f"gate:cars:{NOW}:0"),
         (READING, "lead:0"),
         (ALERT, "gate:crowd:3:opened:3"),
+        (FINDING, "gate:flicker:7:3"),
+        (replace(ALERT, object="12"), "gate:crowd:12:3:opened:3"),
     ],
 )
 def test_identities_are_deterministic(record: Any, identity: str) -> None:
@@ -81,6 +86,7 @@ def test_identities_are_deterministic(record: Any, identity: str) -> None:
         (VERDICT, {"answer": None}, "answer must be Detections, got NoneType"),
         (VERDICT, {"copied_from": 3}, "copied_from must be an earlier frame than 3, got 3"),
         (VERDICT, {"positive": 1}, "positive must be true, false or None, got 1"),
+        (VERDICT, {"corrected": None}, "corrected must be a tuple of names, got None"),
         (VERDICT, {"audited": None}, "audited must be true or false, got None"),
         (EVENT, {"kind": "lost"}, "kind must be an EventKind, got 'lost'"),
         (ESTIMATE, {"low": 2.1}, "low <= value <= high must hold, got 2.1, 2.0, 2.5"),
@@ -94,6 +100,11 @@ def test_identities_are_deterministic(record: Any, identity: str) -> None:
             "samples must be a float32 array of shape (n, 2), got float32 (5,)",
         ),
         (ALERT, {"state": "opened"}, "state must be an AlertState, got 'opened'"),
+        (
+            ALERT,
+            {"object": "a:b"},
+            "object must be 1 to 200 printable characters without ':', got 'a:b'",
+        ),
         (ALERT, {"peak": float("inf")}, "peak must be a finite number, got inf"),
     ],
 )

@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 from records import (
     Alert,
     AlertState,
+    Classification,
+    Correction,
+    CorrectionKind,
     Detections,
     Estimate,
     EventKind,
+    Finding,
+    Place,
     Reading,
     Record,
     Stage,
@@ -78,6 +83,7 @@ def verdicts(draw: st.DrawFn) -> Verdict:
         positive=draw(st.sampled_from([None, False, True])),
         audited=audited,
         unaudited=draw(st.sampled_from([None, False, True])) if audited else None,
+        corrected=draw(st.sampled_from([(), ("flicker",), ("flicker", "multibox")])),
     )
 
 
@@ -117,6 +123,54 @@ def readings(draw: st.DrawFn) -> Reading:
     )
 
 
+@st.composite
+def corrections(draw: st.DrawFn) -> Correction:
+    """Up to 3 places, with boxes or without."""
+    kind = draw(st.sampled_from(CorrectionKind))
+    boxed = kind is CorrectionKind.INTERPOLATE or draw(st.booleans())
+    places = [
+        Place(sequence, draw(counts), draw(_boxes) if boxed else None, draw(st.floats(0, 1)))
+        for sequence in sorted(draw(st.lists(counts, min_size=1, max_size=3)))
+    ]
+    track = draw(st.integers(-1, _LATEST))
+    return Correction(kind, tuple(places), draw(names), track, draw(names))
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> Finding:
+    start, sequence = sorted(draw(st.tuples(counts, counts)))
+    correction = draw(st.none() | corrections())
+    chances = st.none() | st.floats(0, 1)
+    return Finding(
+        stream=draw(names),
+        assertion=draw(names),
+        sequence=sequence,
+        time_ns=draw(counts),
+        start_sequence=start,
+        start_ns=draw(counts),
+        severity=draw(st.floats(0, 1e9, exclude_min=True)),
+        message=draw(texts),
+        object=draw(st.just("") | names),
+        model_wrong=draw(chances),
+        correction_right=draw(chances) if correction else None,
+        correction=correction,
+    )
+
+
+@st.composite
+def classifications(draw: st.DrawFn) -> Classification:
+    """Up to 4 classes, all of which are about as likely."""
+    classes = tuple(draw(st.lists(names, min_size=1, max_size=4, unique=True)))
+    share = 1 / len(classes)
+    return Classification(
+        draw(names), draw(counts), draw(counts), draw(st.integers(1, _LATEST)), classes,
+        (share,) * len(classes),
+    )  # fmt: skip
+
+
+_boxes = st.tuples(*[st.floats(-1e6, 1e6)] * 4).map(
+    lambda box: (min(box[::2]), min(box[1::2]), max(box[::2]), max(box[1::2]))
+)
 alerts = st.builds(
     Alert,
     stream=names,
@@ -133,6 +187,8 @@ alerts = st.builds(
     stage=texts,
     model=texts,
     configuration=texts,
+    object=st.just("") | names,
+    count=counts,
 )
 stream_events = st.builds(
     StreamEvent,
@@ -147,7 +203,9 @@ stream_events = st.builds(
 
 def records() -> st.SearchStrategy[Record]:
     """Any record of any kind."""
-    return st.one_of(verdicts(), alerts, stream_events, estimates(), readings())
+    return st.one_of(
+        verdicts(), alerts, stream_events, estimates(), readings(), findings(), classifications()
+    )
 
 
 def people(*boxes: tuple[float, float, float, float]) -> Detections:
@@ -206,3 +264,21 @@ def reading(stream: str = "ecg") -> Reading:
     """Three samples of one lead; the second is missing."""
     samples: NDArray[np.float32] = np.array([[0.5], [np.nan], [-0.25]], np.float32)
     return Reading(stream, 0, START_NS, 300.0, samples, ("lead I",), ("mV",))
+
+
+def finding(stream: str = "gate", sequence: int = 2) -> Finding:
+    """A person who flickered for one frame, at frame `sequence`."""
+    time_ns = START_NS + sequence * FRAME_NS
+    place = Place(sequence - 1, time_ns - FRAME_NS, (1.0, 2.0, 3.0, 4.0), 0.5)
+    return Finding(
+        stream=stream,
+        assertion="flicker",
+        sequence=sequence,
+        time_ns=time_ns,
+        start_sequence=sequence - 1,
+        start_ns=time_ns - FRAME_NS,
+        severity=0.75,
+        message="person 7 was gone for 1 frame",
+        object="7",
+        correction=Correction(CorrectionKind.INTERPOLATE, (place,), "person", 7),
+    )

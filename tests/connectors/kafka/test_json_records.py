@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.codec import kind_of, to_json
+from connectors.codec import KINDS, kind_of, to_json
 from connectors.kafka.json_records import MOST_JSON_BYTES, decode_json
 from records import CodecError, Detections, Reading, Record, Stage, Verdict
-from tests.support.records import START_NS, records, repeatable
+from tests.support.records import START_NS, finding, records, repeatable
 
 
 @given(records().filter(lambda each: not isinstance(each, Reading)))
@@ -105,6 +105,34 @@ def test_faults(change: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("correction", "message"),
+    [
+        (5, "correction must be an object of kind, places, class_name, track, output"),
+        ({"kind": "drop"}, "places must be there"),
+        ({"kind": "drop", "places": 5}, "correction.places must be a list of at most 4096"),
+        (
+            {"kind": "mend", "places": []},
+            "kind must be one of drop, modify, interpolate, got 'mend'",
+        ),
+        (
+            {"kind": "drop", "places": [7]},
+            "a place must be an object of sequence, time_ns, box and score",
+        ),
+        ({"kind": "drop", "places": [{"sequence": 1}]}, "fields are missing: time_ns"),
+        (
+            {"kind": "drop", "places": [{"sequence": 1, "time_ns": 5, "box": [1, 2]}]},
+            "box must be a tuple of x1, y1, x2, y2, got (1, 2)",
+        ),
+    ],
+)
+def test_faults_of_corrections(correction: object, message: str) -> None:
+    values = to_json(finding()) | {"correction": correction}
+    with pytest.raises(CodecError) as error:
+        decode_json(json.dumps(values).encode(), "finding")
+    assert str(error.value) == f"finding: {message}"
+
+
+@pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
         (b"[1]", "event", "the value must be a JSON object, got list"),
@@ -147,7 +175,7 @@ anything = st.recursive(
 
 
 @given(
-    st.sampled_from(["verdict", "alert", "event", "estimate", "reading"]),
+    st.sampled_from(KINDS),
     records().map(to_json),
     st.data(),
 )

@@ -130,10 +130,10 @@ def test_raw_frames_that_are_none(change: dict[str, Any], detail: str) -> None:
         (message(b"x", headers={"ce_specversion": "0.3"}), Reason.HEADERS,
          "ce_specversion must be 1.0, got '0.3'"),
         (message(b"x", headers={"ce_type": "io.sightflow.alert"}), Reason.KIND,
-         "ce_type must be io.sightflow.verdict or io.sightflow.event in a topic of detections, "
-         "got 'io.sightflow.alert'"),
+         "ce_type must be io.sightflow.verdict or io.sightflow.event or "
+         "io.sightflow.classification in a topic of detections, got 'io.sightflow.alert'"),
         (message(encode(alert())), Reason.KIND,
-         "a topic of detections must hold verdict or event, got alert"),
+         "a topic of detections must hold verdict or event or classification, got alert"),
         (message(None), Reason.UNDECODABLE, "a message must have a value; this one is a deletion"),
         (message(b"x", headers={"content-type": "text/plain"}), Reason.CONTENT_TYPE,
          "content-type must be application/msgpack or application/json, got 'text/plain'"),

@@ -22,8 +22,8 @@ def faults(text: str, environment: dict[str, str] | None = None) -> list[str]:
 
 def test_a_flow_needs_an_input() -> None:
     assert faults("version: 1\nname: n\n") == [
-        "a.yaml:1: streams: there is no input. Name a stream with its uri, or what is read under "
-        "kafka.read."
+        "a.yaml:1: streams: there is no input. Name a stream with its uri, a signal, or what is "
+        "read under kafka.read."
     ]
 
 
