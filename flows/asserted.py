@@ -11,7 +11,7 @@ import bytewax.operators as op
 from operators.assertions.agree import context_of
 from operators.assertions.api import Moment, MomentBatch
 from operators.assertions.correction import CorrectorSettings, correct
-from operators.assertions.health.watch import HEALTH, Relayed
+from operators.assertions.health.watch import Relayed, health_of
 from operators.assertions.monitor import Monitored, MonitorSettings, monitor
 from operators.false_alarms import FalseAlarmSettings, odds_e_value
 from operators.finding_episode_settings import EpisodeSettings
@@ -50,7 +50,10 @@ class Asserted:
 
 
 def assert_on(
-    decided: KeyedStream[VerdictBatch], assertions: Assertions, origin: AlertOrigin
+    decided: KeyedStream[VerdictBatch],
+    assertions: Assertions,
+    origin: AlertOrigin,
+    moments: KeyedStream[MomentBatch] | None = None,
 ) -> Asserted:
     """Run the assertions on the verdicts of each stream.
 
@@ -58,8 +61,10 @@ def assert_on(
         decided: The verdicts, tracked, with what was found of their frames.
         assertions: The assertions.
         origin: What stands behind the alerts.
+        moments: Their moments, where sensors were joined; None where there are no sensors.
     """
-    moments = op.map_value("moments", decided, moments_of)
+    if moments is None:
+        moments = op.map_value("moments", decided, moments_of)
     found = found_in("answer", moments, assertions, origin)
     section = assertions.section
     if not section.correct:
@@ -113,15 +118,7 @@ def found_in(
 
 def moments_of(batch: VerdictBatch) -> MomentBatch:
     """The moments of verdicts, each with what was found of its frame."""
-    found: dict[int, list[Finding]] = {}
-    for finding in batch.findings:
-        found.setdefault(finding.sequence, []).append(finding)
-    moments = []
-    for verdict in batch.verdicts:
-        moment = Moment.of(verdict)
-        if verdict.sequence in found:
-            moment = replace(moment, inputs={HEALTH: tuple(found[verdict.sequence])})
-        moments.append(moment)
+    moments = [health_of(Moment.of(verdict), batch.findings) for verdict in batch.verdicts]
     reports = batch.reports
     if batch.ended:
         last_ns = batch.verdicts[-1].time_ns if batch.verdicts else 0

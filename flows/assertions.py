@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flows.assertions_loading import BUILT_IN, load_entry_point, load_file
+from flows.lidar import lidar_assertions
 from operators.assertions.health.blocked import Blocked
 from operators.assertions.health.clock_skew import ClockSkew
 from operators.assertions.health.dark import Dark
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from flows.config import AssertionsSection
+    from flows.config import AssertionsSection, LidarSection
     from operators.assertions.api import Assertion
 
 QUIET = frozenset(BUILT_IN) - {"class_change"}
@@ -76,13 +77,19 @@ class Assertions:
         return self.health_names | own
 
 
-def load_assertions(section: AssertionsSection, folder: Path, file: str = "") -> Assertions:
+def load_assertions(
+    section: AssertionsSection,
+    folder: Path,
+    file: str = "",
+    lidars: Mapping[str, LidarSection] | None = None,
+) -> Assertions:
     """Make the assertions of a section.
 
     Args:
         section: The section.
         folder: Where its relative paths count from.
         file: The configuration's name, for faults.
+        lidars: The LIDARs, with which cameras must agree.
 
     Raises:
         ConfigurationError: a setting is wrong, a file cannot be loaded, or a name is unknown.
@@ -90,6 +97,7 @@ def load_assertions(section: AssertionsSection, folder: Path, file: str = "") ->
     faults: list[Fault] = []
     health = _built("health", section.health, HEALTH_CHECKS, file, faults)
     outputs = _built("outputs", section.outputs, BUILT_IN, file, faults)
+    outputs += lidar_assertions(lidars or {})
     for name in section.files:
         outputs += _loaded(partial(load_file, folder / name, "assertions.files"), faults)
     for name in section.packages:

@@ -25,6 +25,7 @@ from typing_extensions import override
 from connectors.codec import kind_of
 from flows.asserted import assert_on
 from flows.inputs import Inputs, open_inputs
+from flows.lidar import joined
 from flows.member import ALONE
 from flows.shards import ONE_SHARD
 from flows.signals import heard
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from flows.assertions import Assertions
     from flows.cascades import Cascades
     from flows.config import AlertSection, Configuration, WindowSection
+    from flows.lidar import Lidars
     from flows.member import Member
     from flows.shards import Shards
     from flows.signals import Classifier
@@ -79,6 +81,7 @@ class Parts:
         buried: Called with every message that was not understood.
         progress: Called with a topic's partition, the next offset and its end, now and then.
         classifier: Classifies signals; None for nobody.
+        lidars: The LIDARs beside cameras; None for none.
         assertions: The model assertions and checks of the input; None for none.
         shards: The groups of the streams; those of a group share a process.
         member: Which process this is.
@@ -96,6 +99,7 @@ class Parts:
     buried: Callable[[DeadLetter], None] = _unheard
     progress: Callable[[tuple[str, int], int, int], None] = _unheard
     classifier: Classifier | None = None
+    lidars: Lidars | None = None
     assertions: Assertions | None = None
     shards: Shards = ONE_SHARD
     member: Member = ALONE
@@ -120,6 +124,8 @@ def build(
         outputs += _seen(opened.frames, opened, configuration, parts)
     if opened.signals is not None:
         outputs += heard(opened.signals, parts.classifier, parts.assertions, parts.origin)
+    if opened.sighted is not None:
+        outputs.append(opened.sighted.records)
     if opened.records is not None:
         outputs.append(opened.records)
     records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
@@ -137,7 +143,10 @@ def _seen(
     decided = _decided(frames, opened, configuration, parts)
     outputs = [op.filter_map_value("events", frames, _events)]
     if parts.assertions is not None:
-        asserted = assert_on(decided, parts.assertions, parts.origin)
+        moments = None
+        if parts.lidars is not None and opened.sighted is not None:
+            moments = joined(decided, opened.sighted, parts.lidars)
+        asserted = assert_on(decided, parts.assertions, parts.origin, moments)
         decided = asserted.verdicts
         outputs += asserted.records
     outputs.append(op.filter_map_value("verdicts", decided, _verdicts))

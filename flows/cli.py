@@ -23,6 +23,7 @@ from flows.commands import (
     evaluate_traces,
     information,
     query,
+    queue,
     replay,
     running,
 )
@@ -56,6 +57,7 @@ evaluate.app.command("ecg")(evaluate_ecg.ecg)
 app.add_typer(evaluate.app)
 app.add_typer(alerts.app)
 app.add_typer(deadletters.app)
+app.add_typer(queue.app)
 app.add_typer(assets.app)
 app.command()(information.version)
 

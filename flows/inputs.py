@@ -14,6 +14,7 @@ from connectors.video.uri import parse_uri
 from connectors.wfdb import WfdbSettings, WfdbSource
 from flows.config import FROM_KAFKA
 from flows.kafka import kafka_settings, read_settings
+from flows.lidar import Sighted, open_lidars
 from flows.sinks import MEGABYTE
 from records import Reading, Verdict, VerdictBatch
 from records.units import NANOSECONDS
@@ -43,6 +44,7 @@ class Inputs:
         records: Other records that came ready made, keyed by stream; None without Kafka.
         dead_letters: Messages that were not understood; None without Kafka.
         signals: Blocks of samples and what befell their streams; None where none can come.
+        sighted: Scans of LIDARs; None without.
     """
 
     frames: KeyedStream[FrameBatch] | None
@@ -50,6 +52,7 @@ class Inputs:
     records: KeyedStream[list[Record]] | None = None
     dead_letters: KeyedStream[DeadLetter] | None = None
     signals: KeyedStream[Reading | StreamEvent] | None = None
+    sighted: Sighted | None = None
 
 
 def open_inputs(flow: Dataflow, configuration: Configuration, parts: Parts) -> Inputs:
@@ -60,9 +63,10 @@ def open_inputs(flow: Dataflow, configuration: Configuration, parts: Parts) -> I
         own = {name: one for name, one in played.items() if _is_own(name, parts)}
         source = WfdbSource(played, stop=parts.stop, clock=parts.clock, own=own)
         signals = op.input("signals", flow, source)
-    section = configuration.kafka
+    section, lidars = configuration.kafka, parts.lidars
     if section is None or section.read is None:
-        return Inputs(video, signals=signals)
+        sighted = None if lidars is None else open_lidars(flow, lidars, parts, None)
+        return Inputs(video, signals=signals, sighted=sighted)
     topics = KafkaSource(
         kafka_settings(section, parts.folder),
         read_settings(section.read),
@@ -70,9 +74,9 @@ def open_inputs(flow: Dataflow, configuration: Configuration, parts: Parts) -> I
         progress=parts.progress,
     )
     received = kafka_input("kafka", flow, topics)
+    # What befell the streams is told already, with the other records.
+    readings: KeyedStream[Any] = op.flat_map_value("readings", received.records, _readings)
     if configuration.classifier is not None:
-        # What befell the streams is told already, with the other records.
-        readings: KeyedStream[Any] = op.flat_map_value("readings", received.records, _readings)
         signals = readings if signals is None else op.merge("all_signals", signals, readings)
     return Inputs(
         received.frames if video is None else op.merge("inputs", video, received.frames),
@@ -80,6 +84,7 @@ def open_inputs(flow: Dataflow, configuration: Configuration, parts: Parts) -> I
         op.filter_map_value("received_records", received.records, _others),
         op.inspect("buried", received.dead_letters, lambda _, item: parts.buried(item[1])),
         signals,
+        None if lidars is None else open_lidars(flow, lidars, parts, readings),
     )
 
 

@@ -101,7 +101,7 @@ def prepare(request: RunRequest) -> Begun:
             f"a run of {count} shards can be shared by at most as many processes, got "
             f"{member.processes}; set shards in the configuration and begin anew"
         )
-    shards = Shards(count, (*configuration.streams, *configuration.signals))
+    shards = Shards(count, configuration.names)
     if recovery is None:
         return Begun(*begin(request), shards, resumed=False)
     sha256 = manifest_of(request, None).configuration_sha256
@@ -160,7 +160,7 @@ def manifest_of(request: RunRequest, run_dir: Path | None) -> Manifest:
         run=run_dir.name if run_dir else "",
         created_ns=time.time_ns(),
         configuration=request.text,
-        streams=(*request.configuration.streams, *request.configuration.signals),
+        streams=request.configuration.names,
         software={name: _version(name) for name in SOFTWARE},
     )
 

@@ -20,6 +20,7 @@ from flows.build import Parts, build, detector_settings
 from flows.cascades import load_cascades
 from flows.counts import MeasuredDetector, RunCounts
 from flows.engine import execute, interrupts_end
+from flows.lidar import load_lidars
 from flows.prepare import RunRequest, prepare
 from flows.recovery import locked
 from flows.signals import load_classifier
@@ -61,7 +62,10 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
 
 def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary:
     configuration = request.configuration
-    metrics, counts = Metrics(), RunCounts([*configuration.streams, *configuration.signals])
+    metrics, counts = (
+        Metrics(),
+        RunCounts(configuration.names),
+    )
     detector = _detector(request, metrics) if _sees(configuration) else None
     sinks = Sinks.make(
         configuration, request.folder, begun.run_dir, metrics, console=request.console,
@@ -123,7 +127,10 @@ def _parts(
         kafka=sinks.kafka,
         buried=_burier(counts, metrics),
         progress=lambda at, offset, end: metrics.observe_lag(*at, end - offset),
-        assertions=None if asserted is None else load_assertions(asserted, folder),
+        assertions=None
+        if asserted is None
+        else load_assertions(asserted, folder, lidars=configuration.lidars),
+        lidars=load_lidars(configuration.lidars, folder) if configuration.lidars else None,
         classifier=None if classified is None else load_classifier(classified, folder),
         shards=begun.shards,
         member=request.member,

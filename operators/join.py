@@ -21,6 +21,7 @@ from bytewax.operators import KeyedStream
 from typing_extensions import override
 
 from operators.assertions.api import Moment, MomentBatch
+from operators.assertions.health.watch import health_of
 from operators.join_settings import (
     LATE,
     OVERFLOW,
@@ -48,6 +49,8 @@ class Join(KeyedLogic[VerdictBatch | SensorBatch, MomentBatch, JoinState]):
         self._held = {sensor: list(outputs) for sensor, outputs in state.held.items()}
         self._reached = dict(state.reached_ns)
         self._now, self._gone = state.now_ns, state.gone_ns
+        self._findings = list(state.findings)
+        self._ended = state.ended
 
     @override
     def on_item(self, item: VerdictBatch | SensorBatch) -> MomentBatch | None:
@@ -59,6 +62,8 @@ class Join(KeyedLogic[VerdictBatch | SensorBatch, MomentBatch, JoinState]):
         left: list[Moment] = []
         reports: tuple[Estimate | StreamEvent, ...]
         if isinstance(item, VerdictBatch):
+            self._findings += item.findings
+            self._ended |= item.ended
             for verdict in item.verdicts:
                 self._waiting.append(verdict)
                 self._now = max(self._now, verdict.time_ns)
@@ -72,7 +77,15 @@ class Join(KeyedLogic[VerdictBatch | SensorBatch, MomentBatch, JoinState]):
     def snapshot(self) -> JoinState:
         """What waits and what is held."""
         held = {sensor: tuple(outputs) for sensor, outputs in self._held.items()}
-        return JoinState(tuple(self._waiting), held, dict(self._reached), self._now, self._gone)
+        return JoinState(
+            tuple(self._waiting),
+            held,
+            dict(self._reached),
+            self._now,
+            self._gone,
+            tuple(self._findings),
+            self._ended,
+        )
 
     @override
     def flush(self) -> MomentBatch | None:
@@ -80,8 +93,9 @@ class Join(KeyedLogic[VerdictBatch | SensorBatch, MomentBatch, JoinState]):
         if not self._waiting:
             return None
         stream = self._waiting[0].stream
-        left = [self._joined(stream) for _ in range(len(self._waiting))]
-        return MomentBatch(stream, tuple(left))
+        left = tuple(self._joined(stream) for _ in range(len(self._waiting)))
+        ended = (StreamEvent(stream, left[-1].time_ns, EventKind.ENDED),) if self._ended else ()
+        return MomentBatch(stream, left, ended)
 
     def _take(self, item: SensorBatch) -> tuple[list[Moment], tuple[StreamEvent, ...]]:
         if item.sensor not in self._settings.partners.get(item.stream, ()):
@@ -144,7 +158,8 @@ class Join(KeyedLogic[VerdictBatch | SensorBatch, MomentBatch, JoinState]):
         for held in self._held.values():
             while held and self._useless(held[0][0]):
                 del held[0]
-        moment = Moment.of(verdict)
+        moment = health_of(Moment.of(verdict), self._findings)
+        self._findings = [one for one in self._findings if one.sequence > verdict.sequence]
         inputs = {sensor: one for sensor, one in found if isinstance(one, Reading)}
         outputs = {
             sensor: one.answer if isinstance(one, Verdict) else one

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from operators.assertions.api import FRAME
-from records import Reading, RecordError, Verdict
+from records import Finding, Reading, RecordError, Verdict
 from records.checks import check_name
 from records.finding import DETECTIONS
 from records.range_boxes import RangeBoxes
@@ -100,6 +100,8 @@ class JoinState:
         reached_ns: The greatest event time of each sensor.
         now_ns: The greatest event time of all.
         gone_ns: The greatest event time of a verdict that has left; None before the first.
+        findings: What was found of the frames of the verdicts that wait.
+        ended: Whether the camera's stream has ended.
     """
 
     waiting: tuple[Verdict, ...] = ()
@@ -107,3 +109,5 @@ class JoinState:
     reached_ns: Mapping[str, int] = field(default_factory=dict)
     now_ns: int = 0
     gone_ns: int | None = None
+    findings: tuple[Finding, ...] = ()
+    ended: bool = False

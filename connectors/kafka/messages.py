@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from zlib import crc32
+
+COMPARED_BYTES = 1024
+"""How much of a message's value tells it from another, besides its key, time and size, bytes."""
 
 REPLAYS = "sightflow.replays"
 """The header that counts how often a dead letter was sent again."""
@@ -69,6 +73,13 @@ class Message:
     def id(self) -> str:
         """Its place, ``topic:partition:offset``."""
         return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @property
+    def fingerprint(self) -> int:
+        """A number that tells it from another message at the same offset, up to chance."""
+        value = self.value or b""
+        named = f"{self.time_ms} {len(value)} ".encode() + (self.key or b"")
+        return crc32(value[:COMPARED_BYTES], crc32(named))
 
     @property
     def replays(self) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from connectors.kafka.cluster import Cluster, Place, TopicState
+    from connectors.kafka.messages import Message
     from connectors.kafka.source_settings import KafkaSourceSettings
     from connectors.kafka.watch import Sight
 
@@ -34,6 +35,7 @@ class ReaderState(TypedDict):
     readers: int
     ids: dict[str, str | None]
     offsets: dict[Place, int]
+    last: dict[Place, tuple[int, int]]
     ends: dict[Place, int] | None
     streams: list[tuple[Any, ...]]
     finished: bool
@@ -64,6 +66,8 @@ class Positions:
         self._wanted, self._index = wanted, index
         self._anew = resume is None
         self.offsets: dict[Place, int] = {}
+        self._last: dict[Place, tuple[int, int]] = {}
+        self._first: dict[Place, int] = {}
         self.ends: dict[Place, int] | None = None
         self.ids: dict[str, str | None] = {}
         self._seen_ends: dict[Place, int] = {}
@@ -83,6 +87,7 @@ class Positions:
             _log.warning("topics are no longer read", topics=left)
         self.ids = {name: each for name, each in state["ids"].items() if name in kinds}
         self.offsets = {at: each for at, each in state["offsets"].items() if at[0] in kinds}
+        self._last = {at: each for at, each in state["last"].items() if at[0] in kinds}
         if state["ends"] is not None:
             self.ends = {at: each for at, each in state["ends"].items() if at[0] in kinds}
 
@@ -111,6 +116,7 @@ class Positions:
             first, end = spans[place]
             check_not_back(place, self.offsets[place], end)
             check_kept(place, self.offsets[place], first)
+            self._first[place] = first
         self.ids = {name: topic.id for name, topic in topics.items()}
         self._note()
 
@@ -118,6 +124,35 @@ class Positions:
         """The partitions that are not at their end, in order."""
         ends = self.ends
         return sorted(at for at, each in self.offsets.items() if ends is None or each < ends[at])
+
+    def from_where(self, place: Place) -> int:
+        """The offset to read on from: that of the last message that was read, if it is kept.
+
+        It is compared: a topic that was created again may have grown beyond what was read of the
+        one before, and not every broker tells the topics' ids.
+        """
+        last = self._last.get(place, (-1, 0))[0]
+        return last if last >= self._first.get(place, 0) else self.offsets[place]
+
+    def take(self, place: Place, message: Message) -> bool:
+        """Note that a message was read; whether it is to be used.
+
+        Raises:
+            SourceError: another message was read at its offset before.
+        """
+        if message.offset >= self.offsets[place]:
+            wanted = self.wants(place, message.offset)
+            if wanted:
+                self.advance(place, message.offset + 1)
+                self._last[place] = message.offset, message.fingerprint
+            return wanted
+        offset, fingerprint = self._last.get(place, (-1, 0))
+        if message.offset == offset and message.fingerprint != fingerprint:
+            raise SourceError(
+                f"topic {place[0]}, partition {place[1]}, was created again: at offset {offset} is "
+                f"another message than was read there. {ANEW}"
+            )
+        return False
 
     def advance(self, place: Place, offset: int) -> None:
         """Note that everything before `offset` was read, as far as it is wanted."""
@@ -169,6 +204,7 @@ class Positions:
             readers=self._wanted.readers,
             ids=dict(self.ids),
             offsets=dict(self.offsets),
+            last=dict(self._last),
             ends=None if self.ends is None else dict(self.ends),
             streams=streams,
             finished=finished,

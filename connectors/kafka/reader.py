@@ -157,7 +157,7 @@ class KafkaReader(StatefulSourcePartition[Item, ReaderState]):
         places = self._positions.unfinished()
         self._consumer.assign([TopicPartition(*place) for place in places])
         for place in places:
-            self._consumer.seek(TopicPartition(*place), self._positions.offsets[place])
+            self._consumer.seek(TopicPartition(*place), self._positions.from_where(place))
 
     def _look(self) -> None:
         """Take in what the watch saw."""
@@ -218,9 +218,8 @@ class KafkaReader(StatefulSourcePartition[Item, ReaderState]):
             )
 
     def _receive(self, place: Place, message: Message) -> None:
-        if not self._positions.wants(place, message.offset):
+        if not self._positions.take(place, message):
             return
-        self._positions.advance(place, message.offset + 1)
         kind = self._wanted.kinds[place[0]]
         item = read_message(message, kind, self._settings.max_message_bytes)
         if isinstance(item, DeadLetter):

@@ -8,24 +8,27 @@ from flows.config.cascade_section import (
     PredicateSection,
 )
 from flows.config.kafka_section import KafkaReadSection, KafkaSection, KafkaWriteSection
+from flows.config.lidar_section import LidarSection
 from flows.config.load import load, parse
 from flows.config.model import (
     FROM_KAFKA,
     AlertSection,
     Configuration,
-    ConsoleSection,
     DetectorSection,
-    EventLogSection,
-    JsonLinesSection,
     MetricsSection,
-    SinksSection,
     StreamSection,
     TrackSection,
-    WebhookSection,
     WindowSection,
 )
 from flows.config.schema import json_schema
 from flows.config.signal_section import ClassifierSection, SignalSection
+from flows.config.sinks_section import (
+    ConsoleSection,
+    EventLogSection,
+    JsonLinesSection,
+    SinksSection,
+    WebhookSection,
+)
 
 __all__ = [
     "FROM_KAFKA",
@@ -44,6 +47,7 @@ __all__ = [
     "KafkaReadSection",
     "KafkaSection",
     "KafkaWriteSection",
+    "LidarSection",
     "MetricsSection",
     "PredicateSection",
     "SignalSection",

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from flows.assertions import load_assertions
 from flows.config.assertions_section import AssertionsSection
+from flows.config.check_lidars import check_lidars
 from records import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def check_assertions(document: Document, value: dict[str, Any], folder: Path) ->
         value: Its plain values.
         folder: Where relative paths count from.
     """
+    lidars = check_lidars(document, value, folder)
     plain = value.get("assertions")
     if plain is None:
         return
@@ -33,7 +35,7 @@ def check_assertions(document: Document, value: dict[str, Any], folder: Path) ->
     except ValidationError:
         return  # told of already
     try:
-        load_assertions(section, folder, document.file)
+        load_assertions(section, folder, document.file, lidars)
     except ConfigurationError as error:
         for fault in error.faults:
             if fault.file not in ("", document.file):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from flows.config.assertions_section import AssertionsSection
 from flows.config.cascade_section import CascadeSection
 from flows.config.kafka_section import KafkaSection
+from flows.config.lidar_section import LidarSection
 from flows.config.section import (
     Count,
     Mask,
@@ -26,14 +27,10 @@ from flows.config.section import (
     Zone,
 )
 from flows.config.signal_section import ClassifierSection, SignalSection
+from flows.config.sinks_section import SinksSection
 from flows.shards import MOST_SHARDS
 from operators.cascade import LARGEST_BATCH
 from operators.observe import LARGEST_STRIDE
-
-RecordKind = Literal[
-    "verdict", "alert", "event", "estimate", "reading", "finding", "classification"
-]
-"""The kinds of record that a sink may be asked for."""
 
 FROM_KAFKA = "kafka:"
 """The address of a stream whose frames come through ``kafka.read``."""
@@ -191,74 +188,6 @@ class WindowSection(Section):
     seed: int = Field(0, ge=0, description="Of the frames that are drawn.")
 
 
-class EventLogSection(Section):
-    """The event log that replays read."""
-
-    directory: Text = Field(
-        "runs",
-        description="Each run makes a folder of its own in here. A relative path counts "
-        "from the configuration file's folder.",
-    )
-    segment_megabytes: Count = Field(64, le=4096, description="Size of a segment, MB.")
-
-
-class JsonLinesSection(Section):
-    """A file of JSON lines."""
-
-    path: Text = Field(description="The file to append to; '-' = standard output.")
-    kinds: list[RecordKind] = Field(
-        ["verdict", "alert", "event", "estimate", "finding", "classification"],
-        min_length=1,
-        description="The records to write.",
-    )
-
-
-class ConsoleSection(Section):
-    """Readable lines on the terminal."""
-
-    kinds: list[RecordKind] = Field(
-        ["alert", "event"], min_length=1, description="The records to show."
-    )
-
-
-class WebhookSection(Section):
-    """An endpoint that alerts are posted to, signed (Standard Webhooks)."""
-
-    url: Text = Field(description="Where alerts are posted to, http or https.")
-    secrets: list[SecretStr] = Field(
-        min_length=1,
-        description="Signing secrets, whsec_…, as references ${NAME} to the environment; several "
-        "while one replaces another.",
-    )
-    timeout_seconds: PositiveSeconds = Field(10.0, description="For one attempt, seconds.")
-    attempts: Count = Field(10, le=20, description="Attempts for one alert.")
-    first_retry_seconds: PositiveSeconds = Field(
-        0.5, description="Wait before the second attempt, seconds; doubles."
-    )
-    most_retry_seconds: PositiveSeconds = Field(30.0, description="The longest wait, seconds.")
-    queue_at_most: Count = Field(1000, description="Alerts that may wait.")
-    drain_seconds: Seconds = Field(
-        30.0, description="A finished run waits this long for deliveries, seconds."
-    )
-    allow_private: bool = Field(
-        default=False, description="Whether the address may be a private one."
-    )
-
-
-class SinksSection(Section):
-    """Where records go."""
-
-    event_log: EventLogSection | None = Field(
-        default_factory=EventLogSection, description="The event log; null = none."
-    )
-    json_lines: list[JsonLinesSection] = Field([], description="Files of JSON lines.")
-    console: ConsoleSection | None = Field(
-        default_factory=ConsoleSection,
-        description="Lines on the terminal; null = none.",
-    )
-    webhooks: list[WebhookSection] = Field([], description="Endpoints for alerts.")
-
-
 class MetricsSection(Section):
     """The Prometheus endpoint /metrics."""
 
@@ -283,6 +212,9 @@ class Configuration(Section):
     signals: dict[Name, SignalSection] = Field(
         {}, description="Streams of samples, by name; those of Kafka need not be named."
     )
+    lidars: dict[Name, LidarSection] = Field(
+        {}, description="LIDARs by the name of their stream, each beside a camera's."
+    )
     classifier: ClassifierSection | None = Field(
         None, description="Who classifies signals; null = they only pass to the sinks."
     )
@@ -300,3 +232,8 @@ class Configuration(Section):
     metrics: MetricsSection | None = Field(
         None, description="The /metrics endpoint; off by default."
     )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all streams that are told of here: of frames, signals and LIDARs."""
+        return (*self.streams, *self.signals, *self.lidars)

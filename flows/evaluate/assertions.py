@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 from flows.evaluate.assertions_judge import FindingJudge
 from flows.evaluate.assertions_report import Fired, Part, Report, within
 from operators.assertions.agree import context_of
-from operators.severity import SeverityCalibration, SeveritySample, fit_severities
+from operators.severity import (
+    SeverityCalibration,
+    SeveritySample,
+    SeveritySettings,
+    fit_severities,
+)
 from operators.severity_json import calibration_to_json
 from records import RecordError, SightflowError
 
@@ -33,6 +38,10 @@ HALVES, OTHERS = "halves", "others"
 
 APART = frozenset({"agree"})
 """Assertions whose contexts say nothing of each other: "agree" is about boxes of two models."""
+
+CONFIDENCE = 0.99
+"""Of the intervals of calibrated probabilities. What is applied is the best of several steps of a
+curve, so each must be surer than 0.95: ten of ten corrections that were right prove too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,4 +208,4 @@ def _calibrate(fired: Sequence[Fired], parts: Sequence[Part]) -> SeverityCalibra
         for one in within(fired, parts)
         if one.judgement.model_wrong is not None
     )
-    return fit_severities(samples, apart=APART)
+    return fit_severities(samples, SeveritySettings(confidence=CONFIDENCE), APART)

@@ -22,6 +22,7 @@ import numpy as np
 from operators.assertions.agreement import AgreeSettings, without_partner
 from operators.assertions.sightings import overlap
 from records import UNTRACKED, Detections, Finding, RecordError
+from records.checks import check_name
 from records.finding import DETECTIONS, Box, Correction, CorrectionKind, Place
 from records.range_boxes import RangeBoxes
 
@@ -71,14 +72,17 @@ class Agree:
 
     Attributes:
         settings: Which boxes must have a partner.
+        name: The assertion's name.
+
+    Raises:
+        RecordError: `name` is no name.
     """
 
     settings: AgreeSettings = field(default_factory=AgreeSettings)
+    name: str = "agree"
 
-    @property
-    def name(self) -> str:
-        """The assertion's name."""
-        return "agree"
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
 
     @property
     def window_seconds(self) -> float:
@@ -88,7 +92,7 @@ class Agree:
     def start(self, state: object = None) -> AgreeCheck:
         """Begin on a stream, or go on from a snapshot."""
         assert state is None or isinstance(state, AgreeState)
-        return AgreeCheck(self.settings, state)
+        return AgreeCheck(self.settings, state, self.name)
 
 
 def context_of(finding: Finding) -> str:
@@ -103,10 +107,14 @@ class AgreeCheck:
     Args:
         settings: Which boxes must have a partner.
         resume: The state to go on from; None at a new start.
+        assertion: The assertion's name.
     """
 
-    def __init__(self, settings: AgreeSettings, resume: AgreeState | None = None) -> None:
+    def __init__(
+        self, settings: AgreeSettings, resume: AgreeState | None = None, assertion: str = "agree"
+    ) -> None:
         self._settings = settings
+        self._assertion = assertion
         self._state = resume or AgreeState()
 
     def observe(self, moment: Moment) -> list[Finding]:
@@ -179,7 +187,7 @@ class AgreeCheck:
         certainty = score if trusted else 1 - score
         return Finding(
             stream=moment.stream,
-            assertion="agree",
+            assertion=self._assertion,
             sequence=moment.sequence,
             time_ns=moment.time_ns,
             start_sequence=moment.sequence,

@@ -44,6 +44,7 @@ class MissingPartner:
         sensors: The sensors' streams.
         after_seconds: A sensor may be away for so long before it is told, seconds of event time;
             0 tells the first moment without it.
+        name: The assertion's name.
 
     Raises:
         RecordError: a setting is out of its range.
@@ -51,19 +52,16 @@ class MissingPartner:
 
     sensors: tuple[str, ...]
     after_seconds: float = 0.0
+    name: str = "missing_partner"
 
     def __post_init__(self) -> None:
         if not self.sensors:
             raise RecordError("sensors must name at least one sensor")
+        check_name("name", self.name)
         for sensor in self.sensors:
             check_name("sensor", sensor)
         if not self.after_seconds >= 0:
             raise RecordError(f"after_seconds must be at least 0, got {self.after_seconds}")
-
-    @property
-    def name(self) -> str:
-        """The assertion's name."""
-        return "missing_partner"
 
     @property
     def window_seconds(self) -> float:
@@ -101,7 +99,7 @@ class MissingPartnerCheck:
             told = absence.told_ns
             due = told is None or now - told >= REPEAT_SECONDS * NANOSECONDS
             if due and away >= self._assertion.after_seconds:
-                findings.append(_finding(moment, absence, away))
+                findings.append(_finding(self._assertion.name, moment, absence, away))
                 told = now
             self._absences[sensor] = Absence(sensor, absence.start_sequence, absence.start_ns, told)
         return findings
@@ -111,10 +109,10 @@ class MissingPartnerCheck:
         return tuple(self._absences.values())
 
 
-def _finding(moment: Moment, absence: Absence, away: float) -> Finding:
+def _finding(name: str, moment: Moment, absence: Absence, away: float) -> Finding:
     return Finding(
         stream=moment.stream,
-        assertion="missing_partner",
+        assertion=name,
         sequence=moment.sequence,
         time_ns=moment.time_ns,
         start_sequence=absence.start_sequence,

@@ -31,7 +31,7 @@ def test_body() -> None:
         "data": to_json(alert(sequence=3)),
     }
     assert message_body(alert()).startswith(
-        b'{"data":{"configuration":"ab12","id":"gate:crowd:0:op'
+        b'{"data":{"configuration":"ab12","count":1,"id":"gate:crowd:0:op'
     )
 
 

@@ -43,7 +43,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_has_help_takes_json_and_is_in_the_readme() -> None:
     readme = README.read_text(encoding="utf-8")
-    assert len(commands()) == 21
+    assert len(commands()) == 26
     for name, command in commands().items():
         assert command.help, name
         assert any("--json" in parameter.opts for parameter in command.params), name
@@ -185,6 +185,8 @@ def test_the_configurations_that_ship_are_right(
     for name in ("A00003", "A00005", "A00018", "A00019"):
         write_record(tmp_path, name, np.zeros(300, np.float32))
     random_model().save(tmp_path / "ecg.safetensors")
+    (tmp_path / "scans.txt").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SIGHTFLOW_LIDAR", str(tmp_path / "scans.txt"))
     monkeypatch.setenv("SIGHTFLOW_ECG", str(tmp_path))
     monkeypatch.setenv("SIGHTFLOW_ECG_MODEL", str(tmp_path / "ecg.safetensors"))
     monkeypatch.setenv("SIGHTFLOW_WEBHOOK_URL", "https://example.com/hook")

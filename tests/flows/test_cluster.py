@@ -63,13 +63,16 @@ def test_an_interrupt_ends_all_in_order(street: Street) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", *words], stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not list(street.folder.rglob("*.seg")):
-        assert time.monotonic() < deadline, "the run wrote nothing"
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(street.folder.rglob("*.seg")):
+            assert time.monotonic() < deadline, "the run wrote nothing"
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()  # its own processes end with it
     told = json.loads(out)
     assert told["ok"] is True
     for counts in told["streams"].values():

@@ -47,6 +47,14 @@ from operators.observe import Observer, ObserveSettings
 from operators.observe_verdicts import VerdictObserver, VerdictSettings
 from operators.plan import Band, Plan
 from operators.predicate import Predicate
+from operators.retraining import Admission
+from operators.retraining_nomination import Nomination
+from operators.retraining_settings import (
+    AdmissionSettings,
+    Candidate,
+    Candidates,
+    NominationSettings,
+)
 from operators.track import Track, TrackSettings
 from operators.window import Windows
 from operators.window_settings import Aggregate, WindowSettings
@@ -244,6 +252,22 @@ def _verdicts_and_findings() -> list[Any]:
     ]  # fmt: skip
 
 
+def _nomination(resume: Any) -> Nomination:
+    return Nomination(NominationSettings(random_seconds=0.4, hold_seconds=0.2), resume)
+
+
+def _candidates() -> list[Any]:
+    """What is nominated, each with a fingerprint."""
+    logic = _nomination(None)
+    outs = [out for one in _verdicts_and_findings() if (out := logic.on_item(one)) is not None]
+    return [
+        Candidates("gate", tuple(
+            Candidate(replace(one, fingerprint=one.sequence % 3 << 10)) for one in out.items
+        ), out.dropped)
+        for out in outs
+    ]  # fmt: skip
+
+
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
 CASES: dict[object, Case] = {
     Cascade: Case(_cascade, _frames, FrameBatch("gate", ())),
@@ -270,6 +294,12 @@ CASES: dict[object, Case] = {
     Corrector: Case(_corrector, _verdicts_and_findings, VerdictBatch("gate", ())),
     InputWatch: Case(
         lambda resume: InputWatch((Frozen(), Gap()), resume), _frames, FrameBatch("gate", ())
+    ),
+    Nomination: Case(_nomination, _verdicts_and_findings, VerdictBatch("gate", ())),
+    Admission: Case(
+        lambda resume: Admission(AdmissionSettings(most_per_episode=1), resume),
+        _candidates,
+        Candidates("gate", ()),
     ),
     Join: Case(_join, _verdicts_and_scans, VerdictBatch("gate", ())),
 }

@@ -97,6 +97,7 @@ class ClockSkewCheck:
     def __init__(self, settings: ClockSkew, state: ClockSkewState | None) -> None:
         self._settings = settings
         self._state = state or ClockSkewState()
+        self._last = self._state.last  # apart, since it changes with every frame
 
     def observe(self, moment: Moment) -> list[Finding]:
         """Take the next moment.
@@ -105,7 +106,7 @@ class ClockSkewCheck:
             RecordError: its time of arrival is no time.
         """
         findings = self._step_back(moment)
-        self._state = replace(self._state, last=(moment.sequence, moment.time_ns))
+        self._last = moment.sequence, moment.time_ns
         arrival_ns = moment.inputs.get(ARRIVAL)
         if arrival_ns is None:
             return findings
@@ -114,7 +115,8 @@ class ClockSkewCheck:
         state, second = self._state, arrival_ns // NANOSECONDS
         delay_ns = arrival_ns - moment.time_ns
         if second == state.second:
-            self._state = replace(state, least_ns=min(state.least_ns, delay_ns))
+            if delay_ns < state.least_ns:
+                self._state = replace(state, least_ns=delay_ns)
             return findings
         if state.second is not None:
             findings += self._second(moment)
@@ -123,12 +125,12 @@ class ClockSkewCheck:
 
     def snapshot(self) -> ClockSkewState:
         """What survives a restart; it is never changed afterwards."""
-        return self._state
+        return replace(self._state, last=self._last)
 
     def _step_back(self, moment: Moment) -> list[Finding]:
-        if self._state.last is None:
+        if self._last is None:
             return []
-        sequence, time_ns = self._state.last
+        sequence, time_ns = self._last
         seconds = (time_ns - moment.time_ns) / NANOSECONDS
         if seconds <= self._settings.back_seconds:
             return []

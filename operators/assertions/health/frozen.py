@@ -22,7 +22,7 @@ from operators.assertions.health.planes import LOOKS_PER_SECOND, Looks, PlaneChe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PRIOR_LOOKS = 10.0
+PRIOR_LOOKS = 20.0
 """How many looks with changes are assumed before the first: a stream that is still from its start
 may be a night scene, so the first still looks already make the check wait longer."""
 

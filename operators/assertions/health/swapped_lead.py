@@ -1,10 +1,13 @@
 """Swapped lead: a channel is upside down, or two have changed places.
 
-A beat, or whatever stands out of a channel each second, is cut out around its largest deflection
-and compared with what the channel's beats have looked like, by correlation. An electrode on the
-wrong side turns them upside down: the correlation is near -1. Where two channels have changed
-places each looks like the other one's history. This fits signals that repeat a shape, such as an
-ECG; a shape that is not there correlates with nothing and is never told.
+A beat, or whatever stands out of a channel each second, is cut out around its largest deflection.
+Its shape is compared with what the channel's beats have looked like, by correlation: an electrode
+on the wrong side turns them upside down, and the correlation is near -1.
+
+Where two channels have changed places, each is nearer to the other's history than to its own, in
+the shape of its beats, their size and the roughness of the channel. One channel may come near to
+another by chance; that both do so at once is rare. Two channels that are alike cannot be told
+apart. This fits signals that repeat a shape, such as an ECG; what has no shape is never told.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ REACH_SECONDS = 0.15
 """How far a shape reaches before and after its largest deflection: a QRS complex."""
 
 AVERAGED_WINDOWS = 2
-"""Correlations of so many windows are averaged, so that one odd window tells nothing."""
+"""Comparisons of so many windows are averaged, so that one odd window tells nothing."""
 
 LEARN_RATE = 0.2
 """The share of a new window in what a channel looks like."""
@@ -46,7 +49,8 @@ MOST_MISSING = 0.2
 MOST_COMPARED = 64
 """With more channels than this they are only compared with themselves."""
 
-_TINY = 1e-9
+TINY = 1e-9
+"""Keeps what has no size from dividing by zero and from a logarithm of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,9 @@ class SwappedLead:
         name: The assertion's name.
         inverted: A channel is upside down when its correlation with its history is below minus
             this, 0..1.
-        margin: Two channels are swapped when each correlates with the other's history by so much
-            more than with its own, 0..1.
+        margin: Two channels are swapped when each is nearer to the other's history than to its
+            own, on average by so much: the logarithm of the ratio of the squared distances, 0..1.
+            0.7 is half of it.
 
     Raises:
         RecordError: a setting is out of its range.
@@ -67,8 +72,8 @@ class SwappedLead:
 
     signal: str
     name: str = "swapped_lead"
-    inverted: float = 0.6
-    margin: float = 0.2
+    inverted: float = 0.55
+    margin: float = 0.7
 
     def __post_init__(self) -> None:
         check_name("signal", self.signal)
@@ -90,14 +95,14 @@ class SwappedLeadState:
 
     Attributes:
         gathered: What all checks of signals remember.
-        shapes: What each channel looks like, float32 (channels, n); None before the first window.
+        usual: What each channel looks like (`portrait`), float32 (channels, n); None before the
+            first window.
         learned: Windows that each was learned from, int64 (channels,).
-        recent: The correlations of the last windows, float32 (channels, channels) each: row i
-            compares channel i with the history of each channel.
+        recent: The comparisons of the last windows (`_compare`), float32 (channels, channels) each.
     """
 
     gathered: Gathered = field(default_factory=Gathered)
-    shapes: NDArray[np.float32] | None = None
+    usual: NDArray[np.float32] | None = None
     learned: NDArray[np.int64] | None = None
     recent: tuple[NDArray[np.float32], ...] = ()
 
@@ -109,27 +114,29 @@ class SwappedLeadCheck(SignalCheck):
         state = state or SwappedLeadState()
         super().__init__(settings.name, settings.signal, WINDOW_SECONDS, 0.0, state.gathered)
         self._settings = settings
-        self._shapes, self._learned, self._recent = state.shapes, state.learned, state.recent
+        self._usual, self._learned, self._recent = state.usual, state.learned, state.recent
 
     @override
     def judge(
         self, window: NDArray[np.float64], rate_hz: float, channels: tuple[str, ...]
     ) -> dict[str, tuple[float, str]]:
-        shapes = np.stack([beat_shape(column, rate_hz) for column in window.T])
-        if self._shapes is None or self._learned is None:
-            self._shapes = np.zeros_like(shapes)
+        seen = np.stack([portrait(column, rate_hz) for column in window.T])
+        if self._usual is None or self._learned is None:
+            self._usual = np.zeros_like(seen)
             self._learned = np.zeros(len(channels), np.int64)
-        matrix = _correlations(shapes, self._shapes)
-        known = self._learned >= FIRST_WINDOWS
-        matrix[~known] = 0
-        matrix[:, ~known] = 0
+        matrix = _compare(seen, self._usual)
+        known, shaped = self._learned >= FIRST_WINDOWS, seen.any(axis=1)
+        unclear = ~(known & shaped)
+        matrix[unclear] = 0
+        matrix[:, unclear] = 0
         self._recent = (*self._recent, matrix)[-AVERAGED_WINDOWS:]
-        # What looks upside down is not learned from, nor is a window without a shape.
-        fits = (~known | (matrix.diagonal() > 0)) & shapes.any(axis=1)
+        # What looks upside down or swapped is not learned from, nor is a window without a shape.
+        swapped = (_gains(matrix) > 0).any(axis=1)
+        fits = shaped & (~known | ((matrix.diagonal() > 0) & ~swapped))
         self._learned = self._learned + fits
         rate = np.maximum(1 / np.maximum(self._learned, 1), LEARN_RATE) * fits
-        update = rate[:, None] * (shapes - self._shapes)
-        self._shapes = (self._shapes + update).astype(np.float32)
+        update = rate[:, None] * (seen - self._usual)
+        self._usual = (self._usual + update).astype(np.float32)
         if len(self._recent) < AVERAGED_WINDOWS:
             return {}
         return self._judged(np.mean(self._recent, axis=0), channels)
@@ -137,14 +144,12 @@ class SwappedLeadCheck(SignalCheck):
     def _judged(
         self, matrix: NDArray[np.float32], channels: tuple[str, ...]
     ) -> dict[str, tuple[float, str]]:
-        own = matrix.diagonal()
-        gain = matrix - own[:, None]
-        both = np.minimum(gain, gain.T)
+        own, gains = matrix.diagonal(), _gains(matrix)
         judged: dict[str, tuple[float, str]] = {}
         for place, channel in enumerate(channels):
-            other = int(both[place].argmax())
-            if both[place, other] >= self._settings.margin and matrix[place, other] > 0:
-                severity = float(both[place, other]) / self._settings.margin
+            other = int(gains[place].argmax())
+            if gains[place, other] >= self._settings.margin:
+                severity = float(gains[place, other]) / self._settings.margin
                 judged[channel] = severity, f"{channel} looks like {channels[other]} used to"
             elif own[place] < -self._settings.inverted:
                 severity = -float(own[place]) / self._settings.inverted
@@ -153,43 +158,69 @@ class SwappedLeadCheck(SignalCheck):
 
     @override
     def restart(self) -> None:
-        self._shapes = self._learned = None
+        self._usual = self._learned = None
         self._recent = ()
 
     def snapshot(self) -> SwappedLeadState:
         """What survives a restart; it is never changed afterwards."""
-        return SwappedLeadState(self._gathered, self._shapes, self._learned, self._recent)
+        return SwappedLeadState(self._gathered, self._usual, self._learned, self._recent)
 
 
-def beat_shape(samples: NDArray[np.float64], rate_hz: float) -> NDArray[np.float32]:
-    """The mean shape around the largest deflection of each second, of length 1.
+def portrait(samples: NDArray[np.float64], rate_hz: float) -> NDArray[np.float32]:
+    """What a window of a channel looks like.
 
     Args:
         samples: float64 (n,), one window; NaN marks what is missing.
         rate_hz: Samples per second.
 
     Returns:
-        float32 (2 reach + 1,); zeros where there is no shape.
+        float32 (2 reach + 3,): the mean shape around the largest deflection of each second, of
+        length 1; the logarithms of that shape's size and of the mean step from sample to sample.
+        Zeros where there is no shape.
     """
     part, reach = max(round(BEAT_SECONDS * rate_hz), 1), max(round(REACH_SECONDS * rate_hz), 1)
-    nothing, total = np.zeros(2 * reach + 1, np.float32), np.zeros(2 * reach + 1)
+    nothing = np.zeros(2 * reach + 3, np.float32)
     if len(samples) < 2 * reach + 1 or np.isnan(samples).mean() > MOST_MISSING:
         return nothing
-    level = np.nanmedian(samples)
-    signal = np.nan_to_num(samples - level)
+    signal = np.nan_to_num(samples - np.nanmedian(samples))
+    pieces = []
     for start in range(0, len(signal) - part + 1, part):
         place = start + int(np.abs(signal[start : start + part]).argmax())
         place = min(max(place, reach), len(signal) - reach - 1)
-        shape = signal[place - reach : place + reach + 1]
-        shape = shape - shape.mean()
-        total += shape / (np.linalg.norm(shape) + _TINY)
-    size = float(np.linalg.norm(total))
-    return nothing if size < _TINY else np.asarray(total / size, np.float32)
+        piece = signal[place - reach : place + reach + 1]
+        pieces.append(piece - piece.mean())
+    beats = np.array(pieces)
+    # Each beat counts alike in the shape: an artefact is large.
+    shape = (beats / (np.linalg.norm(beats, axis=1, keepdims=True) + TINY)).sum(axis=0)
+    length = float(np.linalg.norm(shape))
+    if length < TINY:
+        return nothing
+    size = np.linalg.norm(beats.mean(axis=0))
+    roughness = np.nanmean(np.abs(np.diff(samples)))
+    logarithms = np.log(np.maximum([size, roughness], TINY))
+    return np.concatenate([shape / length, logarithms]).astype(np.float32)
 
 
-def _correlations(shapes: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row i compares shape i with each usual shape, float32 (channels, channels)."""
-    length = np.linalg.norm(usual, axis=1) + _TINY
-    if len(shapes) > MOST_COMPARED:
-        return np.asarray(np.diag((shapes * usual).sum(axis=1) / length), np.float32)
-    return np.asarray(shapes @ usual.T / length, np.float32)
+def _compare(seen: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How channels look like themselves and each other, float32 (channels, channels).
+
+    Row i, column j: the logarithm of how often as far, squared, channel i is from its own history
+    as from that of channel j. On the diagonal: the correlation of its shape with its own history.
+    """
+    shapes, usual_shapes = seen[:, :-2], usual[:, :-2]
+    length = np.linalg.norm(usual_shapes, axis=1) + TINY
+    own = (shapes * usual_shapes).sum(axis=1) / length
+    if len(seen) > MOST_COMPARED:
+        return np.asarray(np.diag(own), np.float32)
+    apart = seen[:, None].astype(np.float64) - usual[None]
+    distances = np.log(np.square(apart).sum(axis=2) + TINY)
+    matrix = distances.diagonal()[:, None] - distances
+    np.fill_diagonal(matrix, own)
+    return np.asarray(matrix, np.float32)
+
+
+def _gains(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much each two channels are nearer to the other's history; 0 unless both are."""
+    both = np.where(np.minimum(matrix, matrix.T) > 0, (matrix + matrix.T) / 2, 0)
+    np.fill_diagonal(both, 0)
+    return np.asarray(both, np.float32)

@@ -23,6 +23,8 @@ from operators.keyed import KeyedLogic
 from records import FrameBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from operators.assertions.api import Check
     from records import Finding, Frame
 
@@ -75,6 +77,12 @@ def moment_of_frame(frame: Frame) -> Moment:
     if frame.arrival_ns is not None:
         inputs[ARRIVAL] = frame.arrival_ns
     return Moment(frame.stream, frame.sequence, frame.time_ns, inputs)
+
+
+def health_of(moment: Moment, findings: Iterable[Finding]) -> Moment:
+    """The moment of a verdict, with what was found of its frame among its inputs."""
+    own = tuple(one for one in findings if one.sequence == moment.sequence)
+    return replace(moment, inputs={**moment.inputs, HEALTH: own}) if own else moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.assertions import read_calibration
 from flows.cli import main
-from flows.evaluate.assertions import AssertionStudy, evaluate_assertions
+from flows.evaluate.assertions import (
+    AssertionStudy,
+    calibration_of,
+    evaluate_assertions,
+    find,
+    save_calibration,
+)
 from flows.evaluate.assertions_builtin import ASSERTIONS, View, make_assertions
 from flows.evaluate.assertions_recording import Inputs, read_recordings
 from operators.assertions.agree import Agree
-from records import RecordError
+from records import RecordError, SightflowError
 from tests.support.labelled import recording, truth_of
 from tests.support.sensors import cars
 
@@ -62,6 +69,19 @@ def test_what_was_not_calibrated_is_not_applied() -> None:
     assert found["accuracy_after"] == found["accuracy_before"]
 
 
+def test_the_saved_calibration_is_of_all_recordings(tmp_path: Path) -> None:
+    study = AssertionStudy((Agree(),))
+    calibration = calibration_of(find([with_ghosts("gate", 60), with_ghosts("door", 40)], study))
+    save_calibration(calibration, tmp_path / "new" / "known.json")
+    assert read_calibration(tmp_path / "new" / "known.json") == calibration
+    assert calibration.apart == {"agree"}
+    assert {key: curves.model_wrong.n for key, curves in calibration.curves.items()} == {
+        ("agree", ""): 50, ("agree", "lidar/drop"): 50,
+    }  # fmt: skip
+    with pytest.raises(SightflowError, match="new cannot be written: Is a directory$"):
+        save_calibration(calibration, tmp_path / "new")
+
+
 def test_studies_are_checked() -> None:
     with pytest.raises(RecordError, match="^split must be halves or others, got 'thirds'$"):
         AssertionStudy((Agree(),), "thirds")
@@ -102,7 +122,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
     return (code if isinstance(code, int) else 0), out, err
 
 
-def test_the_command(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = assets / "lidar"
     words = ["--detections", folder, "--truth", folder / "truth", "--recording", "0003"]
     code, out, _ = run(capsys, *words, "--json")
@@ -112,8 +132,15 @@ def test_the_command(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = {"fires", "precision", "recall", "correction_right", "microseconds_per_frame"}
     assert all(fields <= set(one) for one in value["assertions"].values())
     assert {"accuracy_before", "accuracy_after"} <= set(value)
-    code, out, _ = run(capsys, *words, "--assertion", "agree", "--assertion", "flicker")
+    saved = tmp_path / "known.json"
+    some = ["--assertion", "agree", "--assertion", "flicker", "--save", saved]
+    code, out, _ = run(capsys, *words, *some)
     assert code == 0
+    assert read_calibration(saved).curves["agree", "lidar/drop"].model_wrong.n > 30
+    code, out, _ = run(capsys, *words, *some, "--json")
+    told = {"file": str(saved), "fitted_on": "all recordings"}
+    assert (code, json.loads(out)["calibration"]) == (0, told)
+    code, out, _ = run(capsys, *words, *some[:-2])
     assert "agree" in out
     assert "appear" not in out
 
