@@ -76,7 +76,8 @@ class AssertionsSection(Section):
     correct: dict[Name, Share] = Field(
         {},
         description="Assertions whose corrections are applied before the sinks, each with the "
-        "least calibrated probability that the correction is right; 0 = always.",
+        "least probability that the correction is right, by the lower end of its calibrated "
+        "interval; 0 = always.",
     )
     hold_seconds: Seconds = Field(
         2.0, description="How long verdicts wait for corrections, seconds of event time."

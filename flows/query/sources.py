@@ -1,4 +1,4 @@
-"""What recorded queries ask: one interface, and the traces and event logs behind it.
+"""What recorded queries ask: one interface, and the traces and recorded verdicts behind it.
 
 Videos are in `flows.query.film`.
 
@@ -18,7 +18,7 @@ from records import Detections, QueryError, Verdict
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -126,25 +126,25 @@ class TraceSource:
 
 
 class LogSource:
-    """The verdicts of an event log, as if the reference had to be asked for each.
+    """Recorded verdicts, as if the reference had to be asked for each.
 
     Args:
-        name: The stream's name, also in the log.
-        log: The log.
+        name: The stream's name.
+        verdicts: Its verdicts, in order of time.
+        where: What holds them, for errors.
 
     Raises:
-        QueryError: the log has no verdicts of that stream.
+        QueryError: there are none.
     """
 
     proxy = None
     class_names = None
     has_boxes = True
 
-    def __init__(self, name: str, log: EventLog) -> None:
+    def __init__(self, name: str, verdicts: Sequence[Verdict], where: str = "the log") -> None:
         self.name = name
-        verdicts = [one for one in log.records(name) if isinstance(one, Verdict)]
         if not verdicts:
-            raise QueryError(f"the log holds no verdicts of the stream {name}")
+            raise QueryError(f"{where} holds no verdicts of the stream {name}")
         self.times_ns = np.array([one.time_ns for one in verdicts], np.int64)
         self._answers = [one.answer for one in verdicts]
         self.has_tracks = any((answer.tracks >= 0).any() for answer in self._answers)
@@ -157,7 +157,8 @@ class LogSource:
         Raises:
             LogError: it holds no log.
         """
-        return cls(name, EventLog.open(run_dir))
+        records = EventLog.open(run_dir).records(name)
+        return cls(name, [one for one in records if isinstance(one, Verdict)])
 
     @property
     def calls(self) -> int:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import pytest
 
 from connectors.codec import decode
 from connectors.replay import EventLog
@@ -20,8 +21,6 @@ from tests.support.scenes import SCENE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from connectors.kafka import KafkaSettings
     from flows.summary import RunSummary
@@ -200,3 +199,28 @@ def test_streams_of_kafka_are_no_videos(street: Street, broker: Broker) -> None:
     write_configuration(street, broker.settings(), "frames")
     configuration, _ = config.load(street.configuration)
     assert video_settings(configuration.streams, street.folder) == {}
+
+
+def test_a_question_is_asked_of_a_range_of_a_topic(
+    broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = broker.settings()
+    create(settings, "detections")
+    messages = []
+    for sequence in range(20):
+        n = 2 if sequence >= 10 else 1
+        answer = {"boxes": [[0, 0, 9, 9]] * n, "scores": [0.9] * n, "classes": ["person"] * n}
+        value = {"stream": "yard", "sequence": sequence, "time_ns": sequence * 10**8}
+        headers = {"content-type": "application/json", "ce_type": "io.sightflow.verdict"}
+        messages.append(("yard", json.dumps(value | {"answer": answer}).encode(), headers))
+    send(settings, settings.topic("detections"), messages)
+    question = "SELECT FCOUNT(*) FROM yard WHERE class='person'"
+    address = f"kafka://{settings.servers}/{settings.topic('detections')}"
+    assert call("query", question, "--source", f"yard={address}?from=0:5", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"][0]["value"] == pytest.approx(25 / 15)
+    other = question.replace("yard", "gate")
+    assert call("query", other, "--source", f"gate={address}") == 2
+    assert f"{settings.topic('detections')} holds no stream gate; it holds yard" in (
+        capsys.readouterr().err
+    )
