@@ -24,7 +24,7 @@ from records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
 
@@ -56,6 +56,7 @@ class Metrics:
         sightflow_findings_total{stream,assertion}              what assertions found
         sightflow_verdicts_corrected_total{stream}              verdicts that corrections changed
         sightflow_webhook_deliveries_total{endpoint,outcome}    webhooks by how they ended
+        sightflow_webhook_pending{endpoint}                     alerts that wait for an endpoint
         sightflow_dead_letters_total{topic,reason}              messages that were not understood
         sightflow_kafka_lag_messages{topic,partition}           messages that were not read yet
 
@@ -109,6 +110,9 @@ class Metrics:
         """The metrics of what goes to and comes from other programs."""
         self._deliveries = self._counter(
             "webhook_deliveries", "Webhooks, by how they ended", "endpoint outcome"
+        )
+        self._pending = self._gauge(
+            "webhook_pending", "Alerts that wait for an endpoint", "endpoint"
         )
         self._dead_letters = self._counter(
             "dead_letters", "Messages that were not understood, or not written", "topic reason"
@@ -184,6 +188,10 @@ class Metrics:
         """
         self._calls.labels(model).inc(images)
         self._seconds.labels(model).observe(seconds)
+
+    def watch_pending(self, endpoint: str, pending: Callable[[], float]) -> None:
+        """Ask, whenever metrics are read, how many alerts wait for an endpoint."""
+        self._pending.labels(endpoint).set_function(pending)
 
     def observe_dead_letter(self, topic: str, reason: str) -> None:
         """Count a message that was not understood, or a record that was not written."""

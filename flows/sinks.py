@@ -213,10 +213,12 @@ def _webhook(
         _log.error("alert not delivered", endpoint=settings.host, alert=alert_id, reason=reason)
 
     # Seeded by the endpoint's place: endpoints do not retry in step, and chance stays repeatable.
-    return WebhookSink(
+    sink = WebhookSink(
         settings,
         random.Random(place),  # noqa: S311 - spreads retries, guards nothing
         outbox=outbox,
         on_failure=failed,
         on_delivered=lambda _: metrics.observe_delivery(settings.host),
     )
+    metrics.watch_pending(settings.endpoint, lambda: sink.report.pending)
+    return sink

@@ -56,8 +56,14 @@ def cross_check(document: Document, folder: Path) -> None:
     _check_windows(document, value)
     sinks = mapping(value.get("sinks"))
     _check_outputs(document, sinks, folder)
-    for place, webhook in enumerate(_list(sinks.get("webhooks"))):
-        _check_webhook(document, ("sinks", "webhooks", place), mapping(webhook))
+    webhooks = [mapping(webhook) for webhook in _list(sinks.get("webhooks"))]
+    urls = [webhook.get("url") for webhook in webhooks]
+    for place, webhook in enumerate(webhooks):
+        _check_webhook(document, ("sinks", "webhooks", place), webhook)
+        if isinstance(urls[place], str) and urls[place] in urls[:place]:
+            remedy = "Keep one of them, with the secrets of all."
+            problem = "is the URL of two webhooks"
+            document.fault(("sinks", "webhooks", place, "url"), "", problem, remedy)
 
 
 def _list(value: object) -> list[Any]:

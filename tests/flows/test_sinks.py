@@ -12,7 +12,7 @@ from connectors.receiver import WebhookReceiver
 from connectors.webhook_settings import WebhookSettings
 from flows import config
 from flows.sinks import Sinks, outbox_path, webhook_sinks
-from records import SightflowError
+from records import ConfigurationError, SightflowError
 from tests.support.endpoints import Reply, ScriptedServer
 from tests.support.records import alert
 from tests.support.webhooks import SECRET
@@ -105,16 +105,18 @@ def test_outcomes_are_counted_over_endpoints_and_in_the_metrics(tmp_path: Path) 
     name = 'sightflow_webhook_deliveries_total{endpoint="127.0.0.1",outcome="%s"}'
     snapshot = metrics.snapshot()
     assert [snapshot[name % outcome] for outcome in ("delivered", "status_404")] == [2, 2]
+    waiting = [value for key, value in snapshot.items() if key.startswith("sightflow_webhook_pe")]
+    assert waiting == [0, 0]
 
 
 def test_two_webhooks_with_one_url_are_refused_before_anything_is_opened(tmp_path: Path) -> None:
-    url = "https://example.com/in"
-    with pytest.raises(SightflowError) as caught:
-        make(tmp_path, url, url)
-    name = WebhookSettings(url, (SECRET,)).endpoint
-    assert str(caught.value) == (
-        f"each webhook must have a URL of its own, {name} has 2; keep one of them, with the "
-        "secrets of all"
+    with pytest.raises(ConfigurationError) as caught:
+        make(tmp_path, "https://example.com/in", "https://example.com/in")
+    (fault,) = caught.value.faults
+    assert fault.key == "sinks.webhooks[1].url"
+    assert (fault.problem, fault.remedy) == (
+        "is the URL of two webhooks",
+        "Keep one of them, with the secrets of all.",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
