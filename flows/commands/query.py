@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from flows.output import JsonOption, console, error_console, print_json, print_t
 from flows.progress import download_progress
 from flows.query import parse
 from flows.query.checks import check_classes
+from flows.query.contents import BUILT_IN, load_functions
 from flows.query.execute import Answer, execute
 from flows.query.opening import Opening, open_sources
 from flows.query.planner import Way
@@ -48,6 +50,12 @@ SourceOption = Annotated[
     ),
 ]
 """Where streams come from."""
+
+FunctionsOption = Annotated[
+    Path | None,
+    typer.Option(help="A Python file with functions of 'content', an object's pixels; is run."),
+]
+"""Where functions of objects' pixels come from."""
 
 ZoneOption = Annotated[
     list[str], typer.Option("--zone", help="NAME=x1,y1,x2,y2,x3,y3,… in pixels.")
@@ -83,6 +91,7 @@ def query(
     force: Annotated[
         str, typer.Option(help=f"Take this way: {', '.join(Way)}; '' lets the planner choose.")
     ] = "",
+    functions: FunctionsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is random.")] = 0,
     follow: Annotated[
         bool, typer.Option("--follow", help="Tell each window as it closes, also of cameras.")
@@ -90,7 +99,8 @@ def query(
     json: JsonOption = False,
 ) -> None:
     """Answer a question about streams, in FrameQL, with honest intervals."""
-    parsed = parse(sql)
+    contents = BUILT_IN if functions is None else load_functions(functions)
+    parsed = parse(sql, tuple(contents))
     if follow:
         if trained:
             raise typer.BadParameter("--trained is for recorded videos, not for --follow")
@@ -104,7 +114,7 @@ def query(
     with error_console().status("asking …") as status:
         answer = execute(
             parsed, sources, _zones(zone), seed, way,
-            lambda calls: status.update(f"asking … {calls:,} frames seen"),
+            lambda calls: status.update(f"asking … {calls:,} frames seen"), contents,
         )  # fmt: skip
     seconds = time.perf_counter() - began
     if json:

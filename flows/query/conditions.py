@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from flows.query.contents import BUILT_IN
 from flows.query.faults import fault, meant
 from flows.query.model import Filters, Range
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 BOX_FIELDS = ("score", "area", "xmin", "ymin", "xmax", "ymax")
 """What of a box may be compared with a number."""
-
-CONTENT_FIELDS = ("redness", "greenness", "blueness", "luminance")
-"""What of its pixels may be: functions of `content`."""
 
 TEXT_FIELDS = ("class", "zone")
 """What is compared with a text."""
@@ -61,19 +59,22 @@ def column_name(node: exp.Expression) -> str | None:
     return None
 
 
-def parse_filters(query: str, where: exp.Expression | None) -> Filters:
+def parse_filters(
+    query: str, where: exp.Expression | None, contents: Collection[str] = tuple(BUILT_IN)
+) -> Filters:
     """Read the conditions, which are joined by AND.
 
     Args:
         query: The query, for errors.
         where: The expression under WHERE; None without one.
+        contents: The names of the functions of `content` that there are.
 
     Raises:
         QueryError: a condition is none that frames and objects can be asked.
     """
     filters = Filters()
     for condition in () if where is None else _conjuncts(query, where):
-        filters = _add(query, condition, filters)
+        filters = _add(query, condition, filters, contents)
     return filters
 
 
@@ -93,7 +94,7 @@ def _conjuncts(query: str, node: exp.Expression) -> Iterator[exp.Expression]:
         yield node
 
 
-def _add(query: str, node: exp.Expression, filters: Filters) -> Filters:
+def _add(query: str, node: exp.Expression, filters: Filters, contents: Collection[str]) -> Filters:
     if isinstance(node, exp.In) and column_name(node.this) == "class":
         texts = tuple(_text(query, one) for one in node.expressions)
         return _with_classes(query, node, filters, texts)
@@ -114,16 +115,16 @@ def _add(query: str, node: exp.Expression, filters: Filters) -> Filters:
         if filters.zone is not None:
             raise fault(query, *place(query, node), "names a second zone", "Name one.")
         return replace(filters, zone=text)
-    return _with_range(query, node, left, right, kind, filters)
+    return _with_range(query, left, right, kind, filters, contents)
 
 
 def _with_range(
     query: str,
-    node: exp.Expression,
     left: exp.Expression,
     right: exp.Expression,
     kind: type[exp.Expression],
     filters: Filters,
+    contents: Collection[str],
 ) -> Filters:
     name = column_name(left)
     if name == "timestamp":
@@ -133,27 +134,27 @@ def _with_range(
         known = filters.boxes.get(name, Range())
         one = _narrowed(known, kind, _number(query, right))
         return replace(filters, boxes={**filters.boxes, name: one})
-    function = _content_function(query, left)
+    function = _content_function(query, left, contents)
     if function is not None:
         known = filters.contents.get(function, Range())
         one = _narrowed(known, kind, _number(query, right))
         return replace(filters, contents={**filters.contents, function: one})
-    fields = [*TEXT_FIELDS, *BOX_FIELDS, "timestamp", *(f"{f}(content)" for f in CONTENT_FIELDS)]
+    fields = [*TEXT_FIELDS, *BOX_FIELDS, "timestamp", *(f"{f}(content)" for f in contents)]
     raise fault(query, *place(query, left), "is no field", meant(name or left.sql(), fields))
 
 
-def _content_function(query: str, node: exp.Expression) -> str | None:
+def _content_function(query: str, node: exp.Expression, contents: Collection[str]) -> str | None:
     """The name of a function of a box's pixels; area(mask) and its like are fields of the box."""
     if not isinstance(node, exp.Anonymous):
         return None
     name = str(node.this).lower()
     arguments = [column_name(one) for one in node.expressions]
-    if name in CONTENT_FIELDS and arguments == ["content"]:
+    if name in contents and arguments == ["content"]:
         return name
     start, end = place(query, node)
-    if name in CONTENT_FIELDS:
+    if name in contents:
         raise fault(query, start, end, "needs content", f"Write {name}(content).")
-    raise fault(query, start, end, "is no function", meant(name, CONTENT_FIELDS))
+    raise fault(query, start, end, "is no function", meant(name, tuple(contents)))
 
 
 def _with_classes(

@@ -11,6 +11,7 @@ import numpy as np
 from connectors.codec import iso_time
 from connectors.video import decode_frames
 from flows.query.checks import aggregate_question, check_query, group_filters, has_proxy
+from flows.query.contents import BUILT_IN
 from flows.query.costs import MEASURED_CALLS, MEASURED_SHARE, Costs, average_costs
 from flows.query.estimate import estimate_window
 from flows.query.film import FilmSource
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flows.query.contents import Contents
     from flows.query.matching import Zones
     from flows.query.model import Query
     from flows.query.sources import Recorded
@@ -60,6 +62,7 @@ def execute(
     seed: int = 0,
     force: Way | None = None,
     tell: Callable[[int], None] = lambda _: None,
+    contents: Contents = BUILT_IN,
 ) -> Answer:
     """Answer a query.
 
@@ -70,6 +73,7 @@ def execute(
         seed: Of everything that is random.
         force: The way that is wanted; None lets the planner choose.
         tell: Called with how many frames the reference has seen, as the search goes on.
+        contents: The functions of `content` that the query may name.
 
     Raises:
         QueryError: the query names what there is not, or asks what the sources do not know.
@@ -87,7 +91,7 @@ def execute(
     plan = plan_query(query, frames, proxy=proxy, force=force, costs=costs)
     rows: list[dict[str, Any]] = []
     if not query.explain:
-        rows = _answer(_spared(query, spent), asked, places, zones, seed, plan, tell)
+        rows = _answer(_spared(query, spent), asked, places, zones, seed, plan, tell, contents)
     used = [one.proxy for one in asked if one.proxy is not None]
     return Answer(
         rows,
@@ -126,12 +130,13 @@ def _answer(
     seed: int,
     plan: Plan,
     tell: Callable[[int], None],
+    contents: Contents,
 ) -> list[dict[str, Any]]:
     if isinstance(query, AggregateQuery):
         return list(_aggregate(query, asked, places, zones, seed, plan))
     if isinstance(query, LimitQuery):
         return find_frames(query, asked, places, zones, seed, plan.chosen.way, tell)
-    return _select(query, asked, places, zones, tell)
+    return _select(query, asked, places, zones, tell, contents)
 
 
 def _source(name: str, sources: Mapping[str, Recorded]) -> Recorded:
@@ -215,13 +220,14 @@ def _select(
     places: Mapping[str, NDArray[np.int64]],
     zones: Zones,
     tell: Callable[[int], None],
+    contents: Contents,
 ) -> list[dict[str, Any]]:
     match = matcher(query.filters, zones)
     rows: list[dict[str, Any]] = []
     for source in asked:
         wanted = places[source.name]
         for start in range(0, len(wanted), CHUNK):
-            rows += _objects(query, source, wanted[start : start + CHUNK], match)
+            rows += _objects(query, source, wanted[start : start + CHUNK], match, contents)
             tell(sum(one.calls for one in asked))
             if query.limit is not None and len(rows) >= query.limit:
                 return rows[: query.limit]
@@ -233,6 +239,7 @@ def _objects(
     source: Recorded,
     places: NDArray[np.int64],
     match: Callable[[Any], NDArray[np.bool_]],
+    contents: Contents,
 ) -> Iterator[dict[str, Any]]:
     """The objects of some frames that pass the filters."""
     found = [
@@ -249,7 +256,7 @@ def _objects(
         for number, box in enumerate(answer.boxes):
             if images:
                 x1, y1, x2, y2 = np.maximum(np.rint(box), 0).astype(int)
-                if not content_holds(query.filters, images[place][y1:y2, x1:x2]):
+                if not content_holds(query.filters, images[place][y1:y2, x1:x2], contents):
                     continue
             yield {
                 "stream": source.name,

@@ -14,20 +14,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flows.query.contents import Contents
     from flows.query.model import Filters
     from records import Detections
 
     Zones = Mapping[str, tuple[tuple[float, float], ...]]
     """Polygons by name, corners (x, y) in pixels."""
-
-CONTENT = {
-    "redness": lambda mean: mean[0] - (mean[1] + mean[2]) / 2,
-    "greenness": lambda mean: mean[1] - (mean[0] + mean[2]) / 2,
-    "blueness": lambda mean: mean[2] - (mean[0] + mean[1]) / 2,
-    "luminance": lambda mean: 0.299 * mean[0] + 0.587 * mean[1] + 0.114 * mean[2],
-}
-"""What of an object's pixels can be asked, in grey levels: how much one colour exceeds the mean of
-the other two, and the brightness (weights of ITU-R BT.601)."""
 
 
 def corners(zone: str | None, zones: Zones) -> tuple[tuple[float, float], ...]:
@@ -86,14 +78,17 @@ def _inside(answer: Detections, place: int, zone: tuple[tuple[float, float], ...
     return Predicate(answer.classes[place], zone=zone).holds(one)
 
 
-def content_holds(filters: Filters, crop: NDArray[np.uint8]) -> bool:
+def content_holds(filters: Filters, crop: NDArray[np.uint8], functions: Contents) -> bool:
     """Whether an object's pixels pass the filters.
 
     Args:
         filters: What counts; only its contents are looked at.
         crop: uint8 (height, width, 3), the pixels of its box.
+        functions: The functions that the filters name.
+
+    Raises:
+        QueryError: a function of the user's fails.
     """
     if not crop.size:
         return False
-    mean = crop.reshape(-1, 3).mean(axis=0)
-    return all(one.holds(float(CONTENT[name](mean))) for name, one in filters.contents.items())
+    return all(one.holds(functions[name](crop)) for name, one in filters.contents.items())

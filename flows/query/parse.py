@@ -13,6 +13,7 @@ from sqlglot.errors import ParseError
 
 from flows.query.clauses import Clauses, cut_clauses
 from flows.query.conditions import column_name, parse_filters, place
+from flows.query.contents import BUILT_IN
 from flows.query.faults import fault, meant
 from flows.query.model import (
     DEFAULT_CONFIDENCE,
@@ -37,6 +38,8 @@ from records import RecordError
 from records.checks import check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from flows.query.model import Filters
 
 FUNCTIONS = ("FCOUNT(*)", "COUNT(*)", "PRESENCE(*)", "COUNT(DISTINCT trackid)", "timestamp", "*")
@@ -45,8 +48,12 @@ FUNCTIONS = ("FCOUNT(*)", "COUNT(*)", "PRESENCE(*)", "COUNT(DISTINCT trackid)", 
 _KNOWN_PARTS = {"expressions", "from_", "joins", "where", "group", "having", "limit", "kind"}
 
 
-def parse(query: str) -> Query:
+def parse(query: str, contents: Collection[str] = tuple(BUILT_IN)) -> Query:
     """Parse a query.
+
+    Args:
+        query: The query.
+        contents: The names of the functions of `content` that it may use.
 
     Raises:
         QueryError: it is none; the message shows where, and what would be right.
@@ -62,7 +69,7 @@ def parse(query: str) -> Query:
             raise fault(query, 0, 6, problem, "See docs/frameql.md for what can.")
     streams = _streams(query, select)
     where = select.args.get("where")
-    filters = parse_filters(query, None if where is None else where.this)
+    filters = parse_filters(query, None if where is None else where.this, contents)
     what = _selected(query, select)
     if isinstance(what, Measure):
         return _aggregate(query, select, cut, streams, what, filters)

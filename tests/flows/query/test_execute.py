@@ -12,8 +12,9 @@ from connectors.log_manifest import Manifest, write_manifest
 from connectors.log_sink import EventLogSink
 from flows.cli import main
 from flows.query import parse
+from flows.query.contents import BUILT_IN
 from flows.query.execute import execute
-from flows.query.matching import CONTENT, content_holds, matcher
+from flows.query.matching import content_holds, matcher
 from flows.query.model import Filters, Range
 from flows.query.planner import Way, plan_query
 from flows.query.sources import LogSource, TraceSource
@@ -211,10 +212,10 @@ def test_what_cannot_be_answered_is_said_before_anything_is_asked(sql: str, mess
 def test_content_is_of_the_pixels_of_the_box() -> None:
     red = np.zeros((4, 4, 3), np.uint8)
     red[..., 0] = 200
-    assert content_holds(Filters(contents={"redness": Range(150)}), red)
-    assert not content_holds(Filters(contents={"blueness": Range(0)}), red)
-    assert not content_holds(Filters(), red[:0])
-    assert CONTENT["luminance"](np.array([255.0, 255.0, 255.0])) == pytest.approx(255)
+    assert content_holds(Filters(contents={"redness": Range(150)}), red, BUILT_IN)
+    assert not content_holds(Filters(contents={"blueness": Range(0)}), red, BUILT_IN)
+    assert not content_holds(Filters(), red[:0], BUILT_IN)
+    assert BUILT_IN["luminance"](np.full((2, 2, 3), 255, np.uint8)) == pytest.approx(255)
     assert matcher(Filters(("car",)), {})(Detections.empty()).tolist() == []
 
 

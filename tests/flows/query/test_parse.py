@@ -19,7 +19,8 @@ from flows.query import (
     Window,
     parse,
 )
-from flows.query.conditions import BOX_FIELDS, CONTENT_FIELDS
+from flows.query.conditions import BOX_FIELDS
+from flows.query.contents import BUILT_IN
 from flows.query.model import ESTIMATORS, GROUPS, Range
 from records import QueryError
 from records.units import NANOSECONDS
@@ -149,7 +150,7 @@ filters = st.builds(
     classes=st.lists(names, max_size=3, unique=True).map(tuple),
     zone=st.none() | names,
     boxes=st.dictionaries(st.sampled_from(BOX_FIELDS), ranges, max_size=3),
-    contents=st.dictionaries(st.sampled_from(CONTENT_FIELDS), ranges, max_size=2),
+    contents=st.dictionaries(st.sampled_from(tuple(BUILT_IN)), ranges, max_size=2),
 )
 streams = st.lists(names, min_size=1, max_size=3, unique=True).map(tuple)
 shares = st.floats(0.01, 0.99)
