@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sightflow-installed
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test chaos lint clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /'
@@ -33,6 +33,10 @@ demo: $(STAMP) ## Run a real clip through the whole system; writes runs/demo/.
 test: $(STAMP) ## Run every test, in WORKERS processes.
 	@echo "Running the tests in $(WORKERS) processes; some minutes."
 	@$(BIN)/python -m pytest -q -n $(WORKERS)
+
+chaos: $(STAMP) ## Try the faults that take long, and print a table; about an hour.
+	@echo "Trying faults: brokers that go away, processes that are killed, poison, dead webhooks."
+	@$(BIN)/python -m benchmarks.chaos
 
 lint: $(STAMP) ## Check style, types and layers.
 	@$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.run import cli_main
 
 from flows.member import ALONE
+from flows.recovery import store_errors
 from records import SightflowError
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def execute(
         member: Which process of the run this is.
         epoch: How long an epoch lasts without recovery; None is the engine's usual one.
     """
-    try:
+    guard = contextlib.nullcontext() if recovery is None else store_errors(recovery)
+    with guard, _causes():
         cli_main(
             flow,
             process_id=member.process if member.addresses else None,
@@ -68,8 +70,14 @@ def execute(
             epoch_interval=epoch if recovery is None else recovery.epoch,
             recovery_config=None if recovery is None else recovery.engine(),
         )
+
+
+@contextlib.contextmanager
+def _causes() -> Iterator[None]:
+    """Raise what a step raised as it was: the engine wraps it."""
+    try:
+        yield
     except BytewaxRuntimeError as error:
-        # The engine wraps what a step raised; the user is told of the step's own error.
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, SightflowError):

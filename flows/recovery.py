@@ -18,14 +18,21 @@ from typing import TYPE_CHECKING
 
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.shards import MOST_PROCESSES
 from records import SightflowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import IO
+
+    from flows.member import Member
 
 RECOVERY_VERSION = 1
 """The version of the folder's layout."""
+
+LOCK_SECONDS = 10.0
+"""How long a process waits for one of a killed run to end, seconds."""
 
 STORE_PARTS = 4
 """The files that the engine spreads its snapshots over."""
@@ -122,7 +129,8 @@ def begin(settings: RecoverySettings, record: RunRecord) -> None:
     try:
         store.mkdir(parents=True, exist_ok=True)
         if not any(store.iterdir()):
-            init_db_dir(store, STORE_PARTS)
+            with store_errors(settings):
+                init_db_dir(store, STORE_PARTS)
         with draft.open("w", encoding="utf-8") as file:
             json.dump({"version": RECOVERY_VERSION, **asdict(record)}, file, indent=2)
             file.flush()
@@ -130,6 +138,30 @@ def begin(settings: RecoverySettings, record: RunRecord) -> None:
         draft.replace(path)
     except OSError as error:
         raise SightflowError(f"{settings.folder} cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def store_errors(settings: RecoverySettings) -> Iterator[None]:
+    """Turn what the engine raises where its store fails, say on a full disk, into an error.
+
+    Its store, which is SQLite, raises plain RuntimeErrors, and panics, which are no Exceptions.
+
+    Raises:
+        SightflowError: the store fails.
+    """
+    try:
+        yield
+    except SightflowError:
+        raise
+    except BaseException as error:
+        # Nothing but the text tells the store's failures from faults of the program.
+        if "sqlite" not in str(error).lower():
+            raise
+        told = str(error).strip().splitlines()
+        raise SightflowError(
+            f"the engine failed with recovery folder {settings.folder}: {told[-1].strip()}. Is its "
+            "disk full? The run goes on from there once there is room"
+        ) from error
 
 
 def check_same(settings: RecoverySettings, found: RunRecord, wanted: RunRecord) -> None:
@@ -169,31 +201,55 @@ def wait_until_begun(settings: RecoverySettings) -> RunRecord:
 
 
 @contextlib.contextmanager
-def locked(settings: RecoverySettings) -> Iterator[None]:
+def locked(settings: RecoverySettings, member: Member) -> Iterator[None]:
     """Keep other runs out of a folder meanwhile.
+
+    Each process has a lock of its own, and waits a little for the one that had it before: when a
+    run is killed, the processes that it started need a moment to end. The first process waits for
+    those of a run with more processes, too.
 
     Raises:
         SightflowError: another run works with it, or the disk refuses.
     """
-    path = settings.folder / _LOCK
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise SightflowError(f"{settings.folder} cannot be used: {error.strerror}") from error
-    with file:
+    own = [member.process]
+    if member.is_first:
+        own += range(member.processes, MOST_PROCESSES)
+    deadline = time.monotonic() + LOCK_SECONDS
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SightflowError(
-                f"another run works with recovery folder {settings.folder}"
-            ) from None
+            settings.folder.mkdir(parents=True, exist_ok=True)
+            files = [
+                held.enter_context((settings.folder / f"{_LOCK}-{number}").open("w"))
+                for number in own
+            ]
+        except OSError as error:
+            raise SightflowError(f"{settings.folder} cannot be used: {error.strerror}") from error
+        for file in files:
+            while not _is_taken(file):
+                if time.monotonic() > deadline:
+                    raise SightflowError(
+                        f"another run works with recovery folder {settings.folder}"
+                    )
+                time.sleep(_POLL_SECONDS)
         yield
+
+
+def _is_taken(file: IO[str]) -> bool:
+    """Whether this process has the lock now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _others(folder: Path) -> list[str]:
     try:
-        return sorted(path.name for path in folder.iterdir() if path.name not in (_LOCK, _STORE))
+        return sorted(
+            path.name
+            for path in folder.iterdir()
+            if path.name != _STORE and not path.name.startswith(_LOCK)
+        )
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -55,8 +55,8 @@ def run(request: RunRequest, stop: threading.Event | None = None) -> RunSummary:
     """
     stop = threading.Event() if stop is None else stop
     with contextlib.ExitStack() as held:
-        if request.recovery is not None and request.member.is_first:
-            held.enter_context(locked(request.recovery))
+        if request.recovery is not None:
+            held.enter_context(locked(request.recovery, request.member))
         return _run(request, prepare(request), stop)
 
 

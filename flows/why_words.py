@@ -90,7 +90,7 @@ def decided_shortly(verdict: Verdict) -> str:
 def decided(verdict: Verdict) -> str:
     """How a frame was decided, in a sentence.
 
-    >>> from records import Detections
+    >>> from records import Detections, Stage, Verdict
     >>> copied = Verdict("gate", 9, 0, Stage.DIFFERENCE, 3.25, Detections.empty(), copied_from=7)
     >>> decided(copied)
     'the difference detector (score 3.25) copied the answer of frame 7: no detector saw this frame'

@@ -55,7 +55,8 @@ class FileReader:
         self._timeline = Timeline(settings.start_ns or 0)
         if self._resume is not None:
             self._timeline.state = self._resume.timeline
-        self._opened = False
+        # Who goes on has told of the opening before.
+        self._opened = self._resume is not None
         self._decoder = OnDemandDecoder(stream, settings) if settings.is_on_demand else None
 
     def __iter__(self) -> Iterator[Decoded | StreamEvent]:

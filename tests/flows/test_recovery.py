@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connectors.replay import EventLog
-from flows import config
+from flows import config, recovery
+from flows.member import ALONE
 from flows.recovery import RecoverySettings, begun, locked
 from flows.run import RunRequest, run
 from records import Alert, Estimate, SightflowError, Verdict
@@ -112,7 +113,7 @@ def test_a_killed_run_ends_like_one_that_was_not(two: Street, processes: int) ->
         victim.send_signal(signal.SIGKILL)
         victim.wait()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout)["resumed"] is True
     assert records_of(two.folder / "killed") == records_of(two.folder / "plain")
 
@@ -140,7 +141,9 @@ def test_a_folder_belongs_to_one_flow_and_configuration(street: Street) -> None:
         run(request_of(street, "again", "recovery"))
 
 
-def test_a_folder_that_holds_something_else_is_refused(street: Street, tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_else_is_refused(
+    street: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "letter.txt").write_text("dear", encoding="utf-8")
@@ -148,7 +151,11 @@ def test_a_folder_that_holds_something_else_is_refused(street: Street, tmp_path:
         run(request_of(street, "run", "mine"))
     shutil.rmtree(folder)
     settings = RecoverySettings(folder)
-    with locked(settings), pytest.raises(SightflowError, match="^another run works with recovery"):
+    monkeypatch.setattr(recovery, "LOCK_SECONDS", 0.2)
+    with (
+        locked(settings, ALONE),
+        pytest.raises(SightflowError, match="^another run works with recovery"),
+    ):
         run(request_of(street, "run", "mine"))
 
 
