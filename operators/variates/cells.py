@@ -154,7 +154,7 @@ def jittered(
     shift = 0.0 if sample.proxies is None else coefficient * sample.proxy_mean
     proxies = 0.0 if sample.proxies is None else coefficient * sample.proxies
     z = sample.values - proxies
-    value = float(sample.weights @ z) + shift
+    value = sample.mean_of(z) + shift
     return cell_interval(sample, z, value, confidence, bounds)
 
 
@@ -186,7 +186,7 @@ def crossed(
         _pair_coefficient(sample.values[half != side], residual[half != side]) for side in (0, 1)
     ]
     each = np.array(coefficients)[half]
-    value = float(sample.weights @ (sample.values - each * residual))
+    value = sample.mean_of(sample.values - each * residual)
     # The cells' mean proxies are known: only y - l a is left to chance.
     return cell_interval(sample, sample.values - each * sample.proxies, value, confidence, bounds)
 

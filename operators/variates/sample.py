@@ -87,13 +87,14 @@ class CellSample:
             if array is not None and len(array) != n:
                 raise RecordError(f"{name} must have {n} entries, got {len(array)}")
 
-    @property
-    def weights(self) -> Values:
-        """The share of the window that each cell holds, float64 (n,)."""
-        n = len(self.values)
+    def mean_of(self, values: Values) -> float:
+        """The window's mean by one value in each cell, float64 (n,).
+
+        Divided once, at the end: so the mean of ones is one, and not a little less.
+        """
         if self.sizes is None:
-            return np.full(n, 1 / n)
-        return np.asarray(self.sizes / self.sizes.sum(), np.float64)
+            return float(values.mean())
+        return float(self.sizes @ values / self.sizes.sum())
 
 
 def check_confidence(confidence: float) -> None:

@@ -159,6 +159,16 @@ def test_a_still_sample_admits_what_it_may_have_missed() -> None:
     assert jittered(zero, 0.95).high == pytest.approx((1 - 0.05 ** (1 / 100)) * 0.99)
 
 
+@pytest.mark.parametrize("calls", [7, 10, 13, 600])
+def test_a_window_that_stands_at_a_bound_is_covered(calls: int) -> None:
+    rng = np.random.default_rng(0)
+    for frames in (601, 1800):
+        places = draw_cells(frames, calls, rng)
+        sample = CellSample(np.ones(frames)[places], frames, shared=SHARED_CELLS)
+        found = jittered(sample, 0.95, bounds=(0.0, 1.0))
+        assert found.value == found.high == 1.0
+
+
 def test_all_frames_leave_no_doubt_and_one_leaves_all() -> None:
     whole = jittered(CellSample(np.array([1.0, 2.0, 4.0]), 3), 0.95)
     assert whole.value == pytest.approx(7 / 3)
