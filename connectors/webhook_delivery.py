@@ -15,8 +15,13 @@ from connectors.codec import iso_time
 from connectors.outbound import new_client, parse_url, post
 from connectors.outbox_delivery import GONE, Delivery, DeliveryState
 from connectors.outbox_tally import DELIVERED, DeliveryReport, Tally
-from connectors.webhook_message import message_headers, message_of, retry_after_seconds
-from connectors.webhook_settings import retry_seconds
+from connectors.webhook_message import (
+    as_alertmanager,
+    message_headers,
+    message_of,
+    retry_after_seconds,
+)
+from connectors.webhook_settings import ALERTMANAGER, retry_seconds
 from records import RecordError, SightflowError
 from records.units import NANOSECONDS
 
@@ -250,10 +255,13 @@ class Deliverer:
 
     def _send(self, client: httpx.Client, delivery: Delivery) -> _Outcome:
         now_ns = self._clock()
-        headers = message_headers(delivery.id, delivery.body, self._settings.secrets, now_ns)
+        body = delivery.body
+        if self._settings.body == ALERTMANAGER:
+            body = as_alertmanager(body)
+        headers = message_headers(delivery.id, body, self._settings.secrets, now_ns)
         private = self._settings.allow_private
         try:
-            response = post(client, self._url, delivery.body, headers, allow_private=private)
+            response = post(client, self._url, body, headers, allow_private=private)
         except RecordError:
             return _Outcome("address_refused")
         except OSError:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from standardwebhooks import Webhook
 
+from connectors.alertmanager import alertmanager_body
 from connectors.codec import iso_time, to_json
+from connectors.kafka.json_records import decode_json
 from connectors.outbox_delivery import Message
-
-if TYPE_CHECKING:
-    from records import Alert
+from records import Alert
 
 _NANOSECONDS = 10**9
 
@@ -30,6 +29,18 @@ def message_body(alert: Alert) -> bytes:
         "data": to_json(alert),
     }
     return json.dumps(message, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def as_alertmanager(body: bytes) -> bytes:
+    """The same message in the shape that Prometheus' Alertmanager posts.
+
+    Args:
+        body: What `message_body` gave.
+    """
+    alert = decode_json(json.dumps(json.loads(body)["data"]).encode(), "alert")
+    assert isinstance(alert, Alert), "messages are of alerts"
+    shaped = alertmanager_body([alert])
+    return json.dumps(shaped, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def message_of(alert: Alert) -> Message:

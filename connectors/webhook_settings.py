@@ -30,6 +30,11 @@ _NEW_SECRET_BYTES = 32
 _DIGEST_CHARACTERS = 12
 
 
+STANDARD, ALERTMANAGER = "standard", "alertmanager"
+BODIES = (STANDARD, ALERTMANAGER)
+"""The shapes that a message's body may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
     """One webhook endpoint. Neither its URL nor its secrets show in its repr.
@@ -50,6 +55,8 @@ class WebhookSettings:
             in step.
         allow_private: Whether the endpoint may have an address that is not public.
         queue_at_most: How many alerts may wait; the newest beyond it fail as ``queue_full``.
+        body: What is posted: ``standard`` is an alert by itself, ``alertmanager`` the shape that
+            Prometheus' Alertmanager posts, for receivers that know it.
         drain_seconds: How long a finished flow waits for alerts that are still to be delivered.
             What is left then goes on at the next start, if the outbox is durable.
     """
@@ -65,6 +72,7 @@ class WebhookSettings:
     allow_private: bool = False
     queue_at_most: int = 1000
     drain_seconds: float = 10.0
+    body: str = STANDARD
 
     def __post_init__(self) -> None:
         parse_url(self.url)
@@ -76,6 +84,8 @@ class WebhookSettings:
                     f"secrets[{i}] must be {SECRET_PREFIX} and base64 of {FEWEST_SECRET_BYTES} to "
                     f"{MOST_SECRET_BYTES} bytes (what was given is not shown)"
                 )
+        if self.body not in BODIES:
+            raise RecordError(f"body must be one of {', '.join(BODIES)}, got {self.body!r}")
         self._check_numbers()
 
     def _check_numbers(self) -> None:

@@ -63,6 +63,11 @@ class WebhookSection(Section):
     drain_seconds: Seconds = Field(
         30.0, description="A finished run waits this long for deliveries, seconds."
     )
+    body: Literal["standard", "alertmanager"] = Field(
+        "standard",
+        description="What is posted: an alert by itself (Standard Webhooks), or in the shape of "
+        "Prometheus' Alertmanager.",
+    )
     allow_private: bool = Field(
         default=False, description="Whether the address may be a private one."
     )

@@ -51,6 +51,15 @@ def test_an_aborted_flow_drains_when_the_sink_is_closed() -> None:
     assert sink.report == DeliveryReport(delivered=2)
 
 
+def test_a_receiver_of_alertmanager_gets_its_shape_signed_as_ever() -> None:
+    with WebhookReceiver(SECRET) as receiver:
+        sink = sink_for(receiver.url, body="alertmanager")
+        deliver(1, sink)
+        assert receiver.rejected == []
+        (told,) = receiver.received
+    assert (told["version"], told["status"], len(told["alerts"])) == ("4", "firing", 1)
+
+
 def test_an_alert_for_a_closed_sink_has_failed() -> None:
     with ScriptedServer() as server:
         sink = sink_for(server.url)

@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from connectors.alertmanager import alertmanager_body
 from connectors.codec import to_json
-from connectors.webhook_message import message_body, message_headers, retry_after_seconds
+from connectors.webhook_message import (
+    as_alertmanager,
+    message_body,
+    message_headers,
+    retry_after_seconds,
+)
 from tests.support.records import alert, alerts, repeatable
 
 if TYPE_CHECKING:
@@ -33,6 +39,12 @@ def test_body() -> None:
     assert message_body(alert()).startswith(
         b'{"data":{"configuration":"ab12","count":1,"id":"gate:crowd:0:op'
     )
+
+
+def test_the_shape_of_alertmanager() -> None:
+    told = json.loads(as_alertmanager(message_body(alert(sequence=3))))
+    assert told == alertmanager_body([alert(sequence=3)])
+    assert (told["version"], told["status"]) == ("4", "firing")
 
 
 def signature(key: bytes, text: bytes) -> str:
