@@ -73,8 +73,12 @@ def test_an_unknown_function_is_told_with_those_there_are() -> None:
 
 
 def test_objects_of_a_video_are_selected_by_them(
-    street: Street, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    assets: Path,
+    street: Street,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert assets.is_dir()
     (street.folder / "own.py").write_text(OWN, encoding="utf-8")
     monkeypatch.chdir(street.folder)
     question = "SELECT * FROM gate WHERE class='person' AND spread(content) >= {} AND timestamp < 2"
