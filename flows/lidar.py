@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from records import Record, VerdictBatch
     from records.range_boxes import RangeBoxes
 
+FOREVER_SECONDS = 1e9
+"""How long frames wait for scans of a file, seconds of event time; the join bounds their number."""
+
 BAD_SCAN = "lidar_scan"
 """The reason of an event: a reading was no scan."""
 
@@ -170,9 +173,13 @@ def joined(
     partners: dict[str, tuple[str, ...]] = {}
     for name, section in lidars.sections.items():
         partners[section.camera] = (*partners.get(section.camera, ()), name)
+    # Files are read as fast as they can be, and none keeps step with the others: frames wait for
+    # the file itself, not for its time.
+    recorded = all(section.path is not None for section in lidars.sections.values())
+    wait = max(section.wait_seconds for section in lidars.sections.values())
     settings = JoinSettings(
         partners,
         max(section.tolerance_seconds for section in lidars.sections.values()),
-        max(section.wait_seconds for section in lidars.sections.values()),
+        FOREVER_SECONDS if recorded else wait,
     )
     return join("lidar_join", decided, sighted.scans, settings)

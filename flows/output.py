@@ -35,12 +35,12 @@ ConfigurationArgument = Annotated[
 
 def console() -> Console:
     """Where tables and pictures of state go: standard output."""
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, soft_wrap=False, emoji=False)
 
 
 def error_console() -> Console:
     """Where logs and progress go: standard error."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: object) -> None:

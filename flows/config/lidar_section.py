@@ -41,7 +41,9 @@ class LidarSection(Section):
         0.05, description="How far apart in event time a frame and a scan may be, seconds."
     )
     wait_seconds: Seconds = Field(
-        1.0, description="How long frames wait for scans, seconds of event time."
+        1.0,
+        description="How long frames wait for scans of Kafka, seconds of event time; for those of "
+        "a file as long as it takes.",
     )
     missing_seconds: Seconds = Field(
         1.0, description="A LIDAR that is silent for so long is told, seconds of event time."

@@ -101,7 +101,7 @@ def test_scans_come_over_kafka_and_bad_ones_are_told(street: Street, broker: Bro
         f'kafka: {{servers: ["{settings.servers}"], topic_prefix: {settings.topic_prefix},'
         f" read: {{topics: {{{settings.topic('readings')}: null}}, end: latest}}}}\n"
     )
-    records = run_street(street, "calibration: calibration.txt", more)
+    records = run_street(street, "calibration: calibration.txt, wait_seconds: 1000", more)
     events = [one for one in records if isinstance(one, StreamEvent)]
     (bad,) = [one for one in events if one.reason == "lidar_scan"]
     assert (bad.stream, bad.kind, bad.count) == ("roof", EventKind.CORRUPT, 1)
