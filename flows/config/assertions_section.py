@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flows.config.section import Count, Name, Seconds, Section, Share, Text
-from operators.assertions.api import REPEAT_SECONDS
+from flows.config.section import Count, Name, PositiveSeconds, Seconds, Section, Share, Text
 
 HealthName = Literal["frozen", "dark", "blocked", "moved", "clock_skew", "gap"]
 """The checks of the input that look at frames and their times."""
@@ -27,12 +26,10 @@ class FindingAlertsSection(Section):
         description="The assertions that alert; null = those of the input, class_change and "
         "your own.",
     )
-    clear_seconds: float = Field(
+    clear_seconds: PositiveSeconds = Field(
         5.0,
-        gt=REPEAT_SECONDS,
-        allow_inf_nan=False,
         description="An episode closes when nothing was found for so long, seconds; what lasts is "
-        "told again each second.",
+        "told again each second, so shorter ones cut it up.",
     )
     cooldown_seconds: Seconds = Field(
         60.0, description="For so long afterwards the same opens none again, seconds."

@@ -20,7 +20,7 @@ def test_neither_url_nor_secret_shows() -> None:
     assert repr(settings) == (
         "WebhookSettings(timeout_seconds=10.0, attempts=10, first_retry_seconds=5.0, "
         "retry_factor=4.0, most_retry_seconds=86400.0, jitter=0.5, allow_private=False, "
-        "queue_at_most=1000, drain_seconds=10.0)"
+        "queue_at_most=1000, drain_seconds=10.0, body='standard')"
     )
     assert settings.host == "alerts.example.com"
     assert settings.endpoint == "alerts.example.com#7b071651892d"
