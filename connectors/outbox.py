@@ -23,7 +23,8 @@ from connectors.outbox_delivery import (
     Delivery,
     DeliveryState,
 )
-from connectors.outbox_file import OutboxSettings, lock_file, open_file, outbox_errors, transaction
+from connectors.outbox_file import OutboxSettings, lock_file, open_file, outbox_errors
+from connectors.sqlite_file import transaction
 from records import SightflowError
 
 if TYPE_CHECKING:

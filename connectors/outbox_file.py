@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from connectors.sqlite_file import FileKind, prepare
 from records import RecordError, SightflowError
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ _SCHEMA = (
         WHERE state = 'pending'""",
     "CREATE INDEX messages_episode ON messages (episode)",
 )
-_WAL_BYTES = 16 * 2**20
 _LONGEST_BUSY_SECONDS = 3600
 _PRIMARY_CODE = 0xFF
 _DAMAGED = "it is no outbox or is damaged; move it away, alerts are in the event log as well"
@@ -75,6 +75,9 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 _REMEDY = "check the free space and the permissions there"
+
+
+_KIND = FileKind("outbox", "an", APPLICATION_ID, SCHEMA_VERSION, _SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,50 +128,11 @@ def open_file(
         )
     try:
         with outbox_errors("opened", path):
-            _prepare(connection, path, settings, mode)
+            prepare(connection, path, _KIND, settings.bytes_at_most, read_only=mode == "ro")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _prepare(
-    connection: sqlite3.Connection, path: Path | None, settings: OutboxSettings, mode: str
-) -> None:
-    if mode == "ro":
-        _check_version(connection, path)
-        return
-    # What is no outbox is refused before anything in it is changed.
-    if _pragma(connection, "schema_version"):
-        _check_version(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-    pages = max(settings.bytes_at_most // _pragma(connection, "page_size"), 1)
-    connection.execute(f"PRAGMA max_page_count = {pages}")
-    with transaction(connection):
-        if not _pragma(connection, "schema_version"):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
-    return int(value)
-
-
-def _check_version(connection: sqlite3.Connection, path: Path | None) -> None:
-    if _pragma(connection, "application_id") != APPLICATION_ID:
-        raise SightflowError(f"{path} is no outbox; name another file")
-    version = _pragma(connection, "user_version")
-    if version != SCHEMA_VERSION:
-        raise SightflowError(
-            f"{path} must be an outbox of version {SCHEMA_VERSION}, got {version}; "
-            "use the release that wrote it"
-        )
 
 
 @contextmanager
@@ -182,20 +146,6 @@ def outbox_errors(action: str, path: Path | None) -> Iterator[None]:
         raise SightflowError(
             f"{name} cannot be {action}: {error}; {_REMEDIES.get(code, _REMEDY)}"
         ) from error
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do all of what is within, durably, or nothing of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # Some errors end the transaction themselves.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def lock_file(path: Path) -> TextIO | None:

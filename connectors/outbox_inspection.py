@@ -13,8 +13,8 @@ from connectors.outbox_file import (
     lock_file,
     open_file,
     outbox_errors,
-    transaction,
 )
+from connectors.sqlite_file import transaction
 from records import SightflowError
 
 if TYPE_CHECKING:

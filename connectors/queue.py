@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from connectors.outbox_file import transaction
 from connectors.queue_codec import decode_item, decode_label, encode_item, encode_label
 from connectors.queue_file import QueueSettings, open_queue_file, queue_errors, refusal
 from connectors.queue_items import (
@@ -26,6 +25,7 @@ from connectors.queue_items import (
     StoredItem,
     check_crop,
 )
+from connectors.sqlite_file import transaction
 from records import CodecError, RecordError
 from records.units import NANOSECONDS
 

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from connectors.outbox_file import transaction
+from connectors.sqlite_file import FileKind, prepare
 from records import RecordError, SightflowError
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ _SCHEMA = (
         WHERE state <> 'labelled'""",
     "CREATE INDEX items_added ON items (added_ns) WHERE state <> 'labelled'",
 )
-_WAL_BYTES = 16 * 2**20
 _LONGEST_BUSY_SECONDS = 3600
 _PRIMARY_CODE = 0xFF
 _DAY_SECONDS = 86_400.0
@@ -83,6 +82,9 @@ _REFUSALS = {
     sqlite3.SQLITE_IOERR: "disk_error",
     sqlite3.SQLITE_BUSY: "busy",
 }
+
+
+_KIND = FileKind("retraining queue", "a", APPLICATION_ID, SCHEMA_VERSION, _SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,49 +144,11 @@ def open_queue_file(
         )
     try:
         with queue_errors("opened", path):
-            _prepare(connection, path, settings, mode)
+            prepare(connection, path, _KIND, settings.file_bytes_at_most, read_only=mode == "ro")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _prepare(
-    connection: sqlite3.Connection, path: Path | None, settings: QueueSettings, mode: Mode
-) -> None:
-    # What is no queue is refused before anything in it is changed.
-    if mode == "ro" or _pragma(connection, "schema_version"):
-        _check_version(connection, path)
-    if mode == "ro":
-        return
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-    pages = max(settings.file_bytes_at_most // _pragma(connection, "page_size"), 1)
-    connection.execute(f"PRAGMA max_page_count = {pages}")
-    with transaction(connection):
-        if not _pragma(connection, "schema_version"):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
-    return int(value)
-
-
-def _check_version(connection: sqlite3.Connection, path: Path | None) -> None:
-    if _pragma(connection, "application_id") != APPLICATION_ID:
-        raise SightflowError(f"{path} is no retraining queue; name another file")
-    version = _pragma(connection, "user_version")
-    if version != SCHEMA_VERSION:
-        raise SightflowError(
-            f"{path} must be a retraining queue of version {SCHEMA_VERSION}, got {version}; "
-            "use the release that wrote it"
-        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from models.ecg_data import class_weights, crop_batch, normalise
 from models.ecg_network import WINDOW, EcgArchitecture, EcgNetwork
 from models.model_files import data_sha256
 from models.specialised import torch_threads
+from models.training_settings import Ranges, check_ranges
 from records import RecordError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class EcgTrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ranges: dict[str, tuple[float, float]] = {
+        ranges: Ranges = {
             "epochs": (1, 10_000),
             "batch_size": (2, 4096),
             "crop_windows": (1, 4096),
@@ -72,12 +73,7 @@ class EcgTrainSettings:
             "threads": (1, 64),
             "seed": (0, 2**63 - 1),
         }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            kind = int if isinstance(low, int) else float
-            if not isinstance(value, kind | int) or not low <= value <= high:
-                what = "a whole number " if kind is int else ""
-                raise RecordError(f"{name} must be {what}in {low}..{high}, got {value!r}")
+        check_ranges(self, ranges)
 
 
 def train_ecg(

@@ -71,7 +71,7 @@ class TrainSettings:
             "threads": (1, 64),
             "seed": (0, 2**63 - 1),
         }
-        _check_ranges(self, ranges)
+        check_ranges(self, ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,11 @@ class PacketSettings:
             "seed": (0, 2**63 - 1),
             "seconds": (0.01, 86_400.0),
         }
-        _check_ranges(self, ranges)
+        check_ranges(self, ranges)
 
 
-def _check_ranges(settings: object, ranges: Ranges) -> None:
+def check_ranges(settings: object, ranges: Ranges) -> None:
+    """Raise RecordError unless each field of the settings lies in its range."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         whole = isinstance(low, int) and isinstance(high, int)

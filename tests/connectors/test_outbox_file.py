@@ -10,8 +10,8 @@ from connectors.outbox_file import (
     lock_file,
     open_file,
     outbox_errors,
-    transaction,
 )
+from connectors.sqlite_file import transaction
 from records import RecordError, SightflowError
 
 if TYPE_CHECKING:
