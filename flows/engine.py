@@ -12,6 +12,7 @@ from bytewax.run import cli_main
 
 from flows.member import ALONE
 from flows.recovery import store_errors
+from flows.snapshots import drop_unfinished
 from records import SightflowError
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def execute(
         epoch: How long an epoch lasts without recovery; None is the engine's usual one.
     """
     guard = contextlib.nullcontext() if recovery is None else store_errors(recovery)
+    if recovery is not None and member.is_first:
+        # The other processes wait in the engine for this one, before they read the store.
+        drop_unfinished(recovery.store)
     with guard, _causes():
         cli_main(
             flow,

@@ -68,9 +68,14 @@ class RecoverySettings:
         """How often snapshots are taken."""
         return timedelta(seconds=self.epoch_seconds)
 
+    @property
+    def store(self) -> Path:
+        """The folder of the engine's snapshots."""
+        return self.folder / _STORE
+
     def engine(self) -> RecoveryConfig:
         """The engine's store."""
-        return RecoveryConfig(str(self.folder / _STORE))
+        return RecoveryConfig(str(self.store))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def begin(settings: RecoverySettings, record: RunRecord) -> None:
     Raises:
         SightflowError: the disk refuses.
     """
-    store = settings.folder / _STORE
+    store = settings.store
     path = settings.folder / _RECORD
     draft = path.with_suffix(".draft")
     try:

@@ -1,0 +1,74 @@
+"""The engine's store of snapshots, put right before a run goes on from it.
+
+The engine numbers its epochs, and resumes at the first that was not finished. What a killed run had
+already stored of that epoch stays in the store, and counts as part of it once it is finished: a key
+to which nothing comes in the new epoch would keep the state of the old one, which has seen records
+that are about to come again. So these snapshots are removed first.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from records import SightflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process to let go of a file, seconds."""
+
+
+def drop_unfinished(store: Path) -> int:
+    """Remove the snapshots of epochs that were not finished; how many there were.
+
+    Args:
+        store: The folder of the engine's SQLite files. Nobody else may work with it meanwhile.
+
+    Raises:
+        SightflowError: a file cannot be read or written.
+    """
+    files = sorted(store.glob("*.sqlite3"))
+    try:
+        epoch = _resume_epoch(files)
+        return 0 if epoch is None else sum(_drop(file, epoch) for file in files)
+    except sqlite3.Error as error:
+        raise SightflowError(
+            f"the snapshots in {store} cannot be used: {error}. Is its disk full?"
+        ) from error
+
+
+def _resume_epoch(files: Iterable[Path]) -> int | None:
+    """The epoch at which the engine resumes: the least that a worker of the last run had reached.
+
+    Each file has some of the facts. None before the first run.
+    """
+    runs: dict[int, tuple[int, int]] = {}
+    reached: dict[tuple[int, int], int] = {}
+    for file in files:
+        with closing(_open(file)) as connection:
+            for number, workers, begun in connection.execute(
+                "SELECT ex_num, worker_count, resume_epoch FROM exs"
+            ):
+                runs[number] = (workers, begun)
+            for number, worker, epoch in connection.execute(
+                "SELECT ex_num, worker_index, worker_frontier FROM fronts"
+            ):
+                reached[number, worker] = epoch
+    if not runs:
+        return None
+    last = max(runs)
+    workers, begun = runs[last]
+    return min(max(begun, reached.get((last, worker), begun)) for worker in range(workers))
+
+
+def _drop(file: Path, epoch: int) -> int:
+    with closing(_open(file)) as connection, connection:
+        return connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,)).rowcount
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(file, timeout=BUSY_SECONDS)
