@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from connectors.pace import Speed
 from connectors.video.uri import parse_uri
 from records.checks import check_count, check_time
 from records.errors import RecordError
@@ -77,6 +78,8 @@ class VideoSettings:
             groups of pictures may take, bytes, in 65,536..2**34, 1,024 bytes of overhead a
             packet included. A frame's pixels can be asked for until its group falls out: half a
             minute of video at 16 Mbit/s with the usual 64 MiB.
+        speed: How quickly a file plays, seconds of event time in a second, 0.001 to 1,000,000;
+            None is as quickly as the flow takes it. Live streams have none.
 
     Raises:
         RecordError: a value is out of range; the message names the field.
@@ -103,6 +106,7 @@ class VideoSettings:
     decode_threads: int = 0
     decode: Decode = "ahead"
     packet_bytes_in_memory: int = 2**26
+    speed: float | None = None
 
     def __post_init__(self) -> None:
         parse_uri(self.uri)
@@ -115,6 +119,9 @@ class VideoSettings:
         if self.decode not in ("ahead", "on_demand"):
             raise RecordError(f"decode must be 'ahead' or 'on_demand', got {self.decode!r}")
         self._check_counts()
+        Speed(self.speed)
+        if self.speed is not None and self.is_live:
+            raise RecordError(f"speed must be absent for a live stream, got {self.speed}")
         for name in ("stall_seconds", "open_seconds", "reconnect_first_seconds"):
             _check_seconds(name, getattr(self, name))
         _check_seconds("reconnect_most_seconds", self.reconnect_most_seconds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from connectors.pace import Pacer, Speed
 from connectors.video.ahead import DecodeAhead, ReadInStep
 from connectors.video.items import Decoded, Numbering, StreamState, add_up, to_position, to_state
 from connectors.video.reader import read_items
@@ -58,6 +59,7 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
         self._position = None if resume is None else to_position(resume)
         self._finished = self._complete = resume is not None and resume["ended"]
         self._idle = False
+        self._pacer, self._due_ns = Pacer(Speed(settings.speed)), 0
         read = partial(read_items, stream, settings, clock, self._position)
         in_step = settings.is_on_demand and not settings.is_live
         self._ahead = (ReadInStep if in_step else DecodeAhead)(stream, settings, read)
@@ -74,7 +76,11 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
         """
         if self._finished:
             raise StopIteration
-        batches = self._drain() if self._stop.is_set() else self._ready()
+        if self._stop.is_set():
+            batches = self._drain()
+        else:
+            batches = self._ready() if self._pacer.wait(self._due_ns) == 0 else []
+            self._pace(batches)
         self._idle = not batches
         return [(self._stream, batch) for batch in batches]
 
@@ -90,6 +96,13 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
     def close(self) -> None:
         """End the thread."""
         self._ahead.close()
+
+    def _pace(self, batches: list[FrameBatch]) -> None:
+        """The next batch is there when its last frame is; it is taken to be as long as this."""
+        if batches and batches[-1].frames:
+            first_ns, last_ns = (batches[-1].frames[place].time_ns for place in (0, -1))
+            self._pacer.begin(first_ns)
+            self._due_ns = last_ns + (last_ns - first_ns)
 
     def _room(self) -> int:
         """How many frames the next batch may have."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connectors.paced import Speed
+from connectors.pace import Speed
 from flows.output import (
     EXIT_FAILURE,
     ConfigurationArgument,
@@ -75,7 +75,8 @@ def replay(
     stream: StreamOption = None,
     run_dir: RunDirOption = None,
     deliver: Annotated[
-        bool, typer.Option("--deliver", help="Write to webhooks and Kafka as a run does.")
+        bool,
+        typer.Option("--deliver", help="Write to webhooks, Kafka and the queue as a run does."),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details.")] = False,
     json: JsonOption = False,

@@ -14,7 +14,8 @@ from connectors.codec import event_time_ns, kind_of
 from connectors.event_order import GroupSettings, frame_batches, verdict_batches
 from connectors.log_manifest import new_run_dir
 from connectors.metrics import Metrics
-from connectors.paced import AS_FAST_AS_POSSIBLE, PacedSource, Pacer, Speed
+from connectors.pace import AS_FAST_AS_POSSIBLE, Pacer, Speed
+from connectors.paced import PacedSource
 from flows.build import Parts, build, detector_settings
 from flows.cascades import load_cascades
 from flows.config import EventLogSection
@@ -31,6 +32,7 @@ from flows.replay.configuration import kept_sinks, left_out_sinks, no_sinks
 from flows.replay.digest import RecordDigest
 from flows.replay.summary import ReplaySummary
 from flows.replay.windows import audit_cell
+from flows.retraining import load_retraining
 from flows.sinks import Sinks
 from flows.summary import RunSummary
 from models.detectors import load_detector
@@ -66,7 +68,7 @@ class ReplayRequest:
         speed: The pace.
         keep: Whether the replay has a folder and sinks; else records are only observed.
         run_dir: The replay's folder, if it is not to be made in the event log's directory.
-        deliver: Whether webhooks and Kafka are written to as well.
+        deliver: Whether webhooks, Kafka and the retraining queue are written to as well.
         detector: The reference detector, if it is loaded already.
         console: Where the console sink writes; None for nowhere.
         watch: Called with the counts after each batch, for a progress display.
@@ -150,16 +152,21 @@ class _Replay:
         sinks = Sinks.make(
             configuration, request.folder, run_dir, self._metrics, console=request.console
         )
+        origin = AlertOrigin(self._detector.name, manifest.configuration_sha256)
+        counts = self._observer.counts
         parts = Parts(
             cascades=cascades,
-            origin=AlertOrigin(self._detector.name, manifest.configuration_sha256),
+            origin=origin,
             sinks=sinks.steps,
             observe=self._observer,
-            entered=self._observer.counts.entered,
+            entered=counts.entered,
             stop=self._stop,
             clock=time.time_ns,
             folder=request.folder,
             kafka=sinks.kafka,
+            retraining=load_retraining(
+                configuration, request.folder, None, origin, counts, self._metrics
+            ),
         )
         begun = time.perf_counter()
         try:

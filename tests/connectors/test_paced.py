@@ -7,7 +7,8 @@ import pytest
 
 from connectors.event_order import verdict_batches
 from connectors.lanes import RecordedLane
-from connectors.paced import NAP_SECONDS, PacedPartition, PacedSource, Pacer, Speed
+from connectors.pace import Pacer, Speed
+from connectors.paced import NAP_SECONDS, PacedPartition, PacedSource
 from records import Detections, RecordError, Stage, Verdict
 from records.units import NANOSECONDS
 

@@ -13,6 +13,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 
+from connectors.pace import Pacer, Speed
 from connectors.video import VideoPartition, VideoSettings, VideoSource
 from connectors.video.ahead import DecodeAhead
 from records import EventKind, Frame, FrameBatch, RecordError, StreamEvent
@@ -296,3 +297,28 @@ def test_a_source_needs_streams_with_fit_names() -> None:
         VideoSource({}, stop=threading.Event())
     with pytest.raises(RecordError, match="^stream must be 1 to 200 printable characters"):
         VideoSource({"a:b": VideoSettings("a.mp4")}, stop=threading.Event())
+
+
+def test_a_file_may_play_at_a_pace(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", EVEN[:40])
+    paced = VideoSettings(str(path), speed=2.0)
+    part = VideoPartition("gate", paced, threading.Event(), time.time_ns, None)
+    now = [100.0]
+    part._pacer = Pacer(Speed(2.0), lambda: now[0])
+    came: list[tuple[float, int]] = []
+    while now[0] < 102:
+        wait_until(lambda: part._ahead.ended or part._ahead.frames >= 16, "frames")
+        try:
+            items = part.next_batch()
+        except StopIteration:
+            break
+        came += [(now[0] - 100, len(batch.frames)) for _, batch in items]
+        now[0] += 0.125
+    part.close()
+    # A batch comes when its last frame is due: after 1.2 and 1.84 s of event time.
+    assert came == [(0.0, 16), (0.625, 16), (1.0, 8)]
+
+
+def test_a_live_stream_has_no_pace() -> None:
+    with pytest.raises(RecordError, match=r"speed must be absent for a live stream, got 2\.0"):
+        VideoSettings("rtsp://camera/main", speed=2.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.paced import Speed
+from connectors.pace import Speed
 from connectors.receiver import WebhookReceiver
 from connectors.replay import EventLog
 from connectors.webhook_settings import new_secret
