@@ -22,6 +22,7 @@ from flows.commands import (
     evaluate_replay,
     evaluate_traces,
     information,
+    models,
     query,
     queue,
     replay,
@@ -58,6 +59,7 @@ app.add_typer(evaluate.app)
 app.add_typer(alerts.app)
 app.add_typer(deadletters.app)
 app.add_typer(queue.app)
+app.add_typer(models.app)
 app.add_typer(assets.app)
 app.command()(information.version)
 
