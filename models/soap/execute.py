@@ -74,10 +74,7 @@ class Execution:
         self._device = torch.device(device)
         dtype = state[graph.parameters[0].name].dtype
         self._like = torch.empty(0, dtype=dtype, device=self._device)
-        self._kept = [
-            self._copy(state[p.tensor].reshape(graph.parameter_by_name[p.tensor].view)[_at(p.box)])
-            for p in self._tape.parameters.pieces
-        ]
+        self._kept = self._regions(state)
         for parameter in self._kept:
             parameter.grad = torch.zeros_like(parameter)
         self.optimiser = optimiser(self._kept) if self._kept else None
@@ -129,8 +126,35 @@ class Execution:
 
     def gradients(self) -> dict[str, Tensor]:
         """The gradients of all parameters, whole, on every rank."""
-        gathered = self._collected([_gradient(parameter) for parameter in self._kept])
-        return {parameter.name: gathered[parameter.name] for parameter in self._graph.parameters}
+        return self.gathered(_gradient)
+
+    def gathered(self, of: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """A tensor that belongs to each parameter, such as a moment of the optimiser, whole.
+
+        Args:
+            of: Gives it for what this rank keeps of a parameter, in the same shape.
+
+        Returns:
+            It by the parameter's name, whole, on every rank.
+        """
+        whole = self._collected([of(parameter) for parameter in self._kept])
+        return {parameter.name: whole[parameter.name] for parameter in self._graph.parameters}
+
+    def shared_out(self, whole: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """What this rank keeps of each parameter, and its region of a tensor that belongs to it.
+
+        Args:
+            whole: By the parameter's name, in the parameter's shape: what `gathered` gives.
+        """
+        return list(zip(self._kept, self._regions(whole), strict=True))
+
+    def _regions(self, whole: Mapping[str, Tensor]) -> list[Tensor]:
+        """Copies of the regions that this rank keeps."""
+        views = self._graph.parameter_by_name
+        return [
+            self._copy(whole[piece.tensor].reshape(views[piece.tensor].view)[_at(piece.box)])
+            for piece in self._tape.parameters.pieces
+        ]
 
     def _collected(self, kept: list[Tensor]) -> dict[str, Tensor]:
         exchange = self._tape.collect

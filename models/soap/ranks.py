@@ -120,6 +120,11 @@ class Ranks:
     ) -> None:
         self.close()
 
+    @property
+    def running(self) -> bool:
+        """Whether the group can run functions; not any more once one of it has failed."""
+        return bool(self._processes)
+
     def run(
         self,
         function: Callable[Concatenate[int, Given], Result],

@@ -50,7 +50,10 @@ def trace(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     except (RuntimeError, TypeError, ValueError) as error:
         raise RecordError(f"the model must be one that torch.export traces: {error}") from error
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
-    used = {s.target for s in program.graph_signature.input_specs if s.kind is InputKind.PARAMETER}
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    given = zip(placeholders, program.graph_signature.input_specs, strict=True)
+    # Torch does not update a parameter that no operator reads, not even by weight decay.
+    used = {s.target for node, s in given if s.kind is InputKind.PARAMETER and node.users}
     builder = Builder({name: shape for name, shape in shapes.items() if name in used})
     _read_placeholders(builder, program)
     outputs: tuple[str, ...] = ()
