@@ -110,6 +110,11 @@ class EcgModel:
         """How many windows before and after a window its probabilities depend on."""
         return -(-(self.what.architecture.reach + NORMALISE_REACH) // WINDOW)
 
+    @property
+    def tensors(self) -> Mapping[str, NDArray[np.float32]]:
+        """The weights by name, as they are saved."""
+        return self._tensors
+
     def classify(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """The class probabilities of each whole window.
 
@@ -164,7 +169,8 @@ class EcgModel:
                 {name: float(value) for name, value in manifest["metrics"].items()},
                 {name: value for name, value in manifest.items() if name not in _OWN_FIELDS},
             )
-        except (AttributeError, KeyError, TypeError, ValueError, DetectorError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError,
+                DetectorError) as error:  # fmt: skip
             raise damaged_manifest(path, error) from error
         return cls(what, tensors)
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from models.ecg import CLASSES, EcgDescription, EcgModel, ecg_tensors
-from models.ecg_data import class_weights, crop_batch, normalise
-from models.ecg_network import WINDOW, EcgArchitecture, EcgNetwork
-from models.model_files import data_sha256
+from models.ecg_loop import EcgTraining
+from models.ecg_network import WINDOW, EcgArchitecture
+from models.model_files import data_sha256, training_key
 from models.specialised import torch_threads
 from models.training_settings import Ranges, check_ranges
 from records import RecordError
@@ -21,14 +20,9 @@ from records import RecordError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
+    from models.checkpoint import CheckpointFile
     from models.ecg_data import LabelledSignal
-
-    Progress = Callable[[int, float], None]
-
-PADDING = -100
-"""The label of a window that is not real; it weighs nothing."""
+    from models.ecg_loop import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +75,22 @@ def train_ecg(
     settings: EcgTrainSettings | None = None,
     progress: Progress | None = None,
     classes: tuple[str, ...] = CLASSES,
+    *,
+    initial: EcgModel | None = None,
+    checkpoint: CheckpointFile | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> EcgModel:
     """Train an ECG model. Deterministic for a seed on one machine.
 
     Args:
         records: At 300 Hz, of at least two classes.
         settings: How to train.
-        progress: Told the epochs done and the mean loss of the last, nats.
+        progress: Told the epochs done and the mean loss of the last, nats, when its checkpoint is
+            safe. What it raises ends the training.
         classes: The name of each class; labels are indices into it.
+        initial: The model whose weights to go on from, of the same shape and classes.
+        checkpoint: Written after each epoch; one of the same training is gone on from.
+        enough: Asked after each step; true makes it the last.
 
     Returns:
         The model after the last epoch; nothing is chosen, so records for calibration stay unseen.
@@ -97,80 +99,35 @@ def train_ecg(
 
     Raises:
         RecordError: a label has no class, there are fewer records than a batch, one has no whole
-            window, or all have the same label.
+            window, all have the same label, or `initial` has another shape or other classes.
+        DetectorError: the checkpoint cannot be read or written.
     """
     began = time.monotonic()
     settings = settings or EcgTrainSettings()
     _check_records(records, settings, classes)
+    _check_initial(initial, settings, classes)
     labels = np.array([record.label for record in records])
+    data = data_sha256(labels, *(record.signal for record in records))
     with torch_threads(settings.threads), torch.random.fork_rng(devices=[]):
         # Dropout and initialisation draw from torch's generator: ours here, the process's after.
         torch.manual_seed(settings.seed)
-        network = EcgNetwork(settings.architecture, len(classes))
-        loss = _fit(network, records, settings, progress)
+        training = EcgTraining(records, settings, len(classes), initial)
+        if checkpoint is not None:
+            weights = () if initial is None else initial.tensors.values()
+            training.resume(checkpoint, training_key(settings, data, *weights))
+        loss = training.run(progress, enough)
     metrics = {
         "train_loss": loss,
         "records": float(len(records)),
-        "seconds": time.monotonic() - began,
+        "seconds": training.spent + time.monotonic() - began,
     }
     provenance = {
         "settings": asdict(settings),
-        "data_sha256": data_sha256(labels, *(record.signal for record in records)),
+        "data_sha256": data,
         "train_records": [record.name for record in records],
     }
     what = EcgDescription(settings.architecture, classes, metrics=metrics, provenance=provenance)
-    return EcgModel(what, ecg_tensors(network))
-
-
-def _fit(
-    network: EcgNetwork,
-    records: Sequence[LabelledSignal],
-    settings: EcgTrainSettings,
-    progress: Progress | None,
-) -> float:
-    """Train all epochs; the mean loss of the last."""
-    random = np.random.default_rng(settings.seed)
-    signals = [normalise(record.signal) for record in records]
-    labels = np.array([record.label for record in records])
-    weights = torch.from_numpy(class_weights(labels.tolist(), network.classes))
-    # Batch normalisation needs more than one record: the few that are left over wait an epoch.
-    steps = len(records) // settings.batch_size
-    adam = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        adam, settings.learning_rate, total_steps=settings.epochs * steps
-    )
-    mean = 0.0
-    for epoch in range(1, settings.epochs + 1):
-        order = random.permutation(len(records))[: steps * settings.batch_size]
-        total = 0.0
-        for chosen in order.reshape(steps, settings.batch_size):
-            pieces, real = crop_batch(
-                [signals[i] for i in chosen], settings.crop_windows * WINDOW, random
-            )
-            adam.zero_grad()
-            loss = functional.cross_entropy(
-                network(torch.from_numpy(pieces)),
-                torch.from_numpy(_targets(labels[chosen], real, settings.crop_windows)),
-                weights,
-                ignore_index=PADDING,
-                label_smoothing=settings.smoothing,
-            )
-            loss.backward()
-            adam.step()
-            cycle.step()
-            total += loss.item()
-        mean = total / steps
-        if progress is not None:
-            progress(epoch, mean)
-    return mean
-
-
-def _targets(labels: NDArray[np.int64], real: NDArray[np.int64], windows: int) -> NDArray[np.int64]:
-    """int64 (records, windows): the label of each whole window, PADDING behind the signal."""
-    there = np.arange(windows) < (real // WINDOW)[:, None]
-    return np.where(there, labels[:, None], PADDING)
+    return EcgModel(what, ecg_tensors(training.network))
 
 
 def _check_records(
@@ -193,4 +150,16 @@ def _check_records(
     if len({record.label for record in records}) < 2:
         raise RecordError(
             f"training needs records of at least 2 classes, got only {classes[records[0].label]}"
+        )
+
+
+def _check_initial(
+    initial: EcgModel | None, settings: EcgTrainSettings, classes: tuple[str, ...]
+) -> None:
+    if initial is None:
+        return
+    wanted, got = (settings.architecture, classes), (initial.what.architecture, initial.classes)
+    if wanted != got:
+        raise RecordError(
+            f"initial must have the shape and classes that are trained, {wanted}, got {got}"
         )

@@ -95,7 +95,7 @@ def load_model(
         )
     try:
         wanted = shapes(manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise damaged_manifest(path, error) from error
     return _read_tensors(path, data, wanted), manifest
 
@@ -125,6 +125,18 @@ def data_sha256(*arrays: NDArray[Any]) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def training_key(settings: object, data: str, *weights: NDArray[Any]) -> str:
+    """What tells one training from another: its settings, its data, and where it begins.
+
+    Args:
+        settings: A dataclass.
+        data: The SHA-256 of the data, from `data_sha256`.
+        weights: The arrays that it begins with.
+    """
+    text = f"{settings!r} {data} {data_sha256(*weights)}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_suffix(path: Path) -> None:

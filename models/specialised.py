@@ -122,6 +122,11 @@ class SpecialisedModel:
         """Figures of the training."""
         return self.what.metrics
 
+    @property
+    def tensors(self) -> Mapping[str, NDArray[np.float32]]:
+        """The weights by name, and the mean picture, as they are saved."""
+        return self._tensors
+
     def score(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probability of "at least k objects" in each image.
 
@@ -189,7 +194,8 @@ class SpecialisedModel:
         tensors, manifest = load_model(path, KIND, _shapes)
         try:
             what = _described(manifest)
-        except (AttributeError, KeyError, TypeError, ValueError, DetectorError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError,
+                DetectorError) as error:  # fmt: skip
             raise damaged_manifest(path, error) from error
         return cls(what, tensors, device)
 

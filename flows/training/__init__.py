@@ -1,0 +1,1 @@
+"""Training beside a running flow: rounds from the retraining queue to the model registry."""
