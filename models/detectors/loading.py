@@ -31,6 +31,10 @@ AUTO_ORDER = (
 """What ``auto`` tries, the first to be had wins."""
 
 
+HEAD_SUFFIX = ".safetensors"
+"""How the name of a file of weights ends that holds only the head of a YOLOX."""
+
+
 def load_detector(settings: DetectorSettings, *, progress: Progress | None = None) -> Detector:
     """Load a detector, downloading its published weights where they are not on this machine.
 
@@ -96,6 +100,8 @@ def _load(settings: DetectorSettings, progress: Progress | None) -> Detector:
         from models.detectors.onnx import YoloxDetector  # noqa: PLC0415 - onnxruntime
 
         class_mask(settings.classes, COCO_80, settings.model)  # before anything is downloaded
+        if settings.weights is not None and Path(settings.weights).suffix == HEAD_SUFFIX:
+            return _with_head(Path(settings.weights), settings, progress)
         return YoloxDetector(_weights(settings, progress), settings)
     if settings.model == SILHOUETTE:
         from models.detectors.silhouette import SilhouetteDetector  # noqa: PLC0415 - OpenCV
@@ -106,6 +112,14 @@ def _load(settings: DetectorSettings, progress: Progress | None) -> Detector:
     class_mask(settings.classes, OPEN_IMAGES_23, settings.model)
     interpreter_class()
     return SsdDetector(_weights(settings, progress), settings)
+
+
+def _with_head(path: Path, settings: DetectorSettings, progress: Progress | None) -> Detector:
+    """The published detector with a fine-tuned head."""
+    from models.detectors.head import HeadModel  # noqa: PLC0415 - imports onnx
+
+    head = HeadModel.load(path)
+    return head.detector(replace(settings, weights=str(fetch(YOLOX_NANO, progress=progress))))
 
 
 def _weights(settings: DetectorSettings, progress: Progress | None) -> Path:

@@ -64,13 +64,14 @@ class YoloxDetector:
     Args:
         path: The ONNX file.
         settings: How to run it.
+        graph: What is run in its place, the bytes of an ONNX file; None runs the file itself.
 
     Raises:
         DetectorError: the file is missing, is no ONNX model or no YOLOX for COCO's 80 classes,
             the device is not there, or `settings.classes` names an unknown class.
     """
 
-    def __init__(self, path: Path, settings: DetectorSettings) -> None:
+    def __init__(self, path: Path, settings: DetectorSettings, graph: bytes | None = None) -> None:
         self._filter = BoxFilter(
             self.name,
             COCO_80,
@@ -80,18 +81,28 @@ class YoloxDetector:
         )
         check_weights(path)
         self._path = path
-        self._session = _session(path, settings)
+        self._session = open_session(path, settings, graph)
         batch, self._height, self._width = _input_size(path, self._session)
         self._input = self._session.get_inputs()[0].name
         self._free_batch = batch is None
         self._batch = settings.batch_size if batch is None else batch
-        self._cells, self._strides = _grid(self._width, self._height)
+        self._cells, self._strides = grid_of(self._width, self._height)
         self._try_out()
 
     @property
     def name(self) -> str:
         """The model's name, ``yolox_nano``."""
         return YOLOX_NANO
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self._path
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the network's input, pixels."""
+        return self._width, self._height
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -108,12 +119,7 @@ class YoloxDetector:
 
     def _detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         count = len(images) if self._free_batch else self._batch
-        tensor = np.zeros((count, 3, self._height, self._width), dtype=np.float32)
-        placements = []
-        for slot, image in zip(tensor, images, strict=False):
-            canvas, placement = letterbox(image, self._width, self._height, FILL)
-            slot[:] = canvas[:, :, ::-1].transpose(2, 0, 1)
-            placements.append(placement)
+        tensor, placements = input_of(images, count, self.size)
         (outputs,) = self._run(tensor)
         return [self._decode(*pair) for pair in zip(outputs, placements, strict=False)]
 
@@ -149,7 +155,35 @@ class YoloxDetector:
             )
 
 
-def _session(path: Path, settings: DetectorSettings) -> Any:  # noqa: ANN401 - no type information
+def input_of(
+    images: Sequence[NDArray[np.uint8]], count: int, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], list[Placement]]:
+    """Images as the network takes them.
+
+    Args:
+        images: At most `count`, RGB, uint8 (h, w, 3) each.
+        count: The batch; what images do not fill is 0.
+        size: Width and height of the input, pixels.
+
+    Returns:
+        float32 (count, 3, height, width), and how each image lies in it.
+    """
+    width, height = size
+    tensor = np.zeros((count, 3, height, width), dtype=np.float32)
+    placements = []
+    for slot, image in zip(tensor, images, strict=False):
+        canvas, placement = letterbox(image, width, height, FILL)
+        slot[:] = canvas[:, :, ::-1].transpose(2, 0, 1)
+        placements.append(placement)
+    return tensor, placements
+
+
+def open_session(path: Path, settings: DetectorSettings, graph: bytes | None = None) -> Any:  # noqa: ANN401 - no type information
+    """An ONNX Runtime session of a file, or of the bytes of another in its place.
+
+    Raises:
+        DetectorError: it is no ONNX model, or the device is not there.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings.threads
     there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -162,7 +196,7 @@ def _session(path: Path, settings: DetectorSettings) -> Any:  # noqa: ANN401 - n
     if there and settings.device != "cpu":
         providers.insert(0, "CUDAExecutionProvider")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = onnxruntime.InferenceSession(graph or str(path), options, providers=providers)
     except SESSION_ERRORS as error:
         raise DetectorError(f"{path} must be an ONNX model: {_first_line(error)}") from error
     if settings.device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
@@ -188,7 +222,7 @@ def _input_size(path: Path, session: Any) -> tuple[int | None, int, int]:  # noq
     return batch, sane[0], sane[1]
 
 
-def _grid(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def grid_of(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Cell (anchors, 2) as x, y and stride (anchors, 1) of each anchor, in output order."""
     cells, strides = [], []
     for stride in STRIDES:

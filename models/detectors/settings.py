@@ -39,7 +39,8 @@ class DetectorSettings:
         model: ``auto``, ``yolox_nano``, ``ssd_mobilenetv2_oiv4``, ``silhouette`` or
             ``torchvision:<builder>`` such as ``torchvision:fasterrcnn_resnet50_fpn_v2``.
         weights: A local file with the model's weights; None takes the published ones. Not with
-            ``auto``, which does not know whose weights they are.
+            ``auto``, which does not know whose weights they are. For ``yolox_nano`` an ONNX file,
+            or a fine-tuned head (``.safetensors``), which goes into the published file.
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where the runtime finds it, else the CPU.
         score_at_least: Boxes below this score are dropped, 0..1. The default is low so that a
             tracker's second association (ByteTrack, Zhang et al. 2022) still sees weak boxes of

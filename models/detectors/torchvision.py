@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torchvision.models import detection, get_model_builder, get_model_weights, list_models
 
 from models.asset_sources import DownloadError, UrlSource, sha256_of
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 ABSENT = "N/A"
 """What torchvision's metadata calls a COCO category that has no objects."""
+
+SAFE_SUFFIX = ".safetensors"
+"""How the name of a file of weights ends that `models.detectors.torchvision_training` wrote."""
 
 LONGEST_COMPLAINT = 300
 """Characters of torch's list of wrong weights that are passed on."""
@@ -57,7 +62,7 @@ class TorchvisionDetector:
         self, builder: str, settings: DetectorSettings, *, progress: Progress | None = None
     ) -> None:
         self._name = TORCHVISION_PREFIX + builder
-        published = _published(builder)
+        published = published_weights(builder)
         names, self._class_ids = _classes(published)
         self._filter = BoxFilter(
             self._name,
@@ -119,10 +124,10 @@ def vocabulary(builder: str) -> tuple[str, ...]:
     Raises:
         DetectorError: there is no such builder.
     """
-    return _classes(_published(builder))[0]
+    return _classes(published_weights(builder))[0]
 
 
-def _published(builder: str) -> Any:  # noqa: ANN401 - torchvision ships no type information
+def published_weights(builder: str) -> Any:  # noqa: ANN401 - torchvision ships no type information
     """The best published weights of a builder: address, labels, transforms."""
     builders = list_models(module=detection)
     if builder not in builders:
@@ -131,6 +136,12 @@ def _published(builder: str) -> Any:  # noqa: ANN401 - torchvision ships no type
             f"{', '.join(builders)}; got {builder!r}"
         )
     return get_model_weights(builder).DEFAULT
+
+
+def labels_of(published: Any) -> dict[str, int]:  # noqa: ANN401
+    """The model's own label of each name of the vocabulary of its published weights."""
+    names, class_ids = _classes(published)
+    return {names[k]: label for label, k in enumerate(class_ids.tolist()) if k >= 0}
 
 
 def _classes(published: Any) -> tuple[tuple[str, ...], NDArray[np.int32]]:  # noqa: ANN401
@@ -167,22 +178,45 @@ def _downloaded(name: str, published: Any, progress: Progress | None) -> Path:  
 
 
 def _model(builder: str, path: Path, settings: DetectorSettings) -> torch.nn.Module:
-    state = _state(path)
     model: torch.nn.Module = get_model_builder(builder)(weights=None, weights_backbone=None)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        complaint = " ".join(str(error).split())[:LONGEST_COMPLAINT]
-        raise DetectorError(f"{path} must hold the weights of {builder}: {complaint}") from error
+    load_weights(model, builder, path)
     thresholds: Any = getattr(model, "roi_heads", model)
     thresholds.score_thresh = settings.score_at_least
     thresholds.nms_thresh = settings.iou_at_most
     return model.eval()
 
 
+def load_weights(model: torch.nn.Module, builder: str, path: Path) -> None:
+    """Give a model the weights of a file: safetensors, or what torch.save wrote.
+
+    Raises:
+        DetectorError: the file does not hold them.
+    """
+    state = _state(path)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        complaint = " ".join(str(error).split())[:LONGEST_COMPLAINT]
+        raise DetectorError(f"{path} must hold the weights of {builder}: {complaint}") from error
+
+
 def _state(path: Path) -> dict[str, torch.Tensor]:
-    """A state dictionary, read without running anything in the file."""
+    """A state dictionary of finite tensors, read without running anything in the file."""
     check_weights(path)
+    state = _safe_tensors(path) if path.suffix == SAFE_SUFFIX else _torch_tensors(path)
+    if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
+        raise DetectorError(f"{path} holds weights that are not finite; it is damaged")
+    return state
+
+
+def _safe_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DetectorError(f"{path} is no safetensors file ({error}). Copy it again") from error
+
+
+def _torch_tensors(path: Path) -> dict[str, torch.Tensor]:
     remedy = "Save it with torch.save(model.state_dict(), path)"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -201,6 +235,4 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise DetectorError(f"{path} must hold a dictionary of tensors. {remedy}")
-    if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
-        raise DetectorError(f"{path} holds weights that are not finite; it is damaged")
     return state
