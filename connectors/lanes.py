@@ -22,6 +22,7 @@ Item: TypeAlias = Frame | Verdict | StreamEvent | Estimate
 """What a lane holds: frames or verdicts, and what befell the stream meanwhile."""
 
 _BEGINNINGS = (EventKind.OPENED, EventKind.RECONNECTED)
+_BESIDE_VERDICTS = (EventKind.CONTRACT, EventKind.MODEL)
 
 
 class Timed(NamedTuple):
@@ -111,7 +112,7 @@ def events_in_time(items: Iterable[Item]) -> Iterator[Item]:
     """
     waiting: deque[StreamEvent] = deque()
     for item in items:
-        if isinstance(item, StreamEvent) and item.kind is not EventKind.CONTRACT:
+        if isinstance(item, StreamEvent) and item.kind not in _BESIDE_VERDICTS:
             waiting.append(item)
             continue
         while waiting and isinstance(item, Verdict) and _comes_before(waiting[0], item.time_ns):

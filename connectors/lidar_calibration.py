@@ -49,7 +49,9 @@ def read_calibration(path: Path, width: int, height: int) -> Calibration:
 
 
 def _parse(line: str) -> tuple[str, tuple[float, ...]]:
-    name, *words = line.replace(":", " ", 1).split()
+    name, *words = line.replace(":", " ", 1).split() or [""]
+    if not name:
+        raise RecordError("a line must begin with the name of a matrix")
     return name, tuple(number_of(name, word) for word in words)
 
 

@@ -7,26 +7,25 @@ https://prometheus.io/docs/practices/naming/
 from __future__ import annotations
 
 from collections import Counter as Counts
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from connectors.health import BEGINS, FAILS, Health
+from connectors.metrics_server import MetricsServer
 from records import (
     Alert,
     Estimate,
     EventKind,
     Finding,
     Record,
-    SightflowError,
     Stage,
     StreamEvent,
     Verdict,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from threading import Thread
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Callable, Mapping, Sequence
 
 DETECTOR_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the buckets of detector times, seconds: from a GPU's batch to a slow CPU's."""
@@ -50,11 +49,15 @@ class Metrics:
         sightflow_frames_dropped_total{stream,reason}           frames that were not looked at
         sightflow_packets_corrupt_total{stream,reason}          packets that became no frame
         sightflow_stream_events_total{stream,kind}              what befell the streams
+        sightflow_stream_up{stream}                             1 while it gives frames, 0 when lost
         sightflow_detector_calls_total{model}                   images seen by a detector
         sightflow_detector_seconds{model}                       time of a detector's calls
         sightflow_alerts_total{stream,rule,state}               changes of episodes
         sightflow_findings_total{stream,assertion}              what assertions found
         sightflow_verdicts_corrected_total{stream}              verdicts that corrections changed
+        sightflow_retraining_items_total{stream,origin}         items put into the retraining queue
+        sightflow_retraining_dropped_total{stream,reason}       what was not, or left it again
+        sightflow_retraining_queue_items{queue}                 items that wait there for a label
         sightflow_webhook_deliveries_total{endpoint,outcome}    webhooks by how they ended
         sightflow_webhook_pending{endpoint}                     alerts that wait for an endpoint
         sightflow_dead_letters_total{topic,reason}              messages that were not understood
@@ -69,6 +72,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.health = Health()
         self._frames = self._counter("frames", "Frames, by the stage that decided", "stream stage")
         self._reached = self._counter(
             "stage_frames", "Frames that reached each stage", "stream stage"
@@ -91,6 +95,7 @@ class Metrics:
             "packets_corrupt", "Packets that became no frame", "stream reason"
         )
         self._events = self._counter("stream_events", "What befell the streams", "stream kind")
+        self._up = self._gauge("stream_up", "Whether the stream gives frames", "stream")
         self._alerts = self._counter("alerts", "Changes of episodes", "stream rule state")
         self._calls = self._counter("detector_calls", "Images seen by a detector", "model")
         self._seconds = Histogram(
@@ -121,6 +126,14 @@ class Metrics:
             "kafka_lag_messages", "Messages that were not read yet", "topic partition"
         )
 
+        self._put_aside = self._counter(
+            "retraining_items", "Items put into the retraining queue", "stream origin"
+        )
+        self._not_put_aside = self._counter(
+            "retraining_dropped", "What was not put there, or left again", "stream reason"
+        )
+        self._queued = self._gauge("retraining_queue_items", "Items that wait for a label", "queue")
+
     def _counter(self, name: str, help_text: str, labels: str) -> Counter:
         return Counter(f"sightflow_{name}", help_text, labels.split(), registry=self.registry)
 
@@ -129,6 +142,7 @@ class Metrics:
 
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records of one stream."""
+        self.health.observe(stream, records)
         verdicts = [record for record in records if isinstance(record, Verdict)]
         if verdicts:
             self._observe_verdicts(stream, verdicts)
@@ -170,6 +184,7 @@ class Metrics:
 
     def _observe_event(self, stream: str, event: StreamEvent) -> None:
         self._events.labels(stream, event.kind.value).inc()
+        self._observe_up(stream, event.kind)
         reason = event.reason or _UNNAMED
         if event.kind is EventKind.DROPPED:
             self._dropped.labels(stream, reason).inc(event.count)
@@ -177,6 +192,15 @@ class Metrics:
             self._corrupt.labels(stream, reason).inc(event.count)
         elif event.kind is EventKind.CONTRACT:
             self._changes.labels(stream, reason).inc()
+
+    def _observe_up(self, stream: str, kind: EventKind) -> None:
+        if kind in BEGINS:
+            self._up.labels(stream).set(1)
+        elif kind in FAILS:
+            self._up.labels(stream).set(0)
+        elif kind is EventKind.ENDED:
+            # A stream that came to its end is not lost. Kafka's streams have no events.
+            self._up.remove(stream)
 
     def observe_detector(self, model: str, images: int, seconds: float) -> None:
         """Count one call of a detector.
@@ -193,12 +217,26 @@ class Metrics:
         """Ask, whenever metrics are read, how many alerts wait for an endpoint."""
         self._pending.labels(endpoint).set_function(pending)
 
+    def observe_retraining(
+        self, stream: str, origins: Mapping[str, int], lost: Mapping[str, int]
+    ) -> None:
+        """Count items of the retraining queue by origin, and what is not in it by reason."""
+        for origin, count in origins.items():
+            self._put_aside.labels(stream, origin).inc(count)
+        for reason, count in lost.items():
+            self._not_put_aside.labels(stream, reason).inc(count)
+
+    def observe_queue(self, queue: str, items: int) -> None:
+        """Note how many items of a retraining queue, a file's name, wait for a label."""
+        self._queued.labels(queue).set(items)
+
     def observe_dead_letter(self, topic: str, reason: str) -> None:
         """Count a message that was not understood, or a record that was not written."""
         self._dead_letters.labels(topic, reason).inc()
 
     def observe_lag(self, topic: str, partition: int, messages: int) -> None:
         """Note how many messages of a partition were not read yet."""
+        self.health.begun()
         self._lag.labels(topic, str(partition)).set(messages)
 
     def observe_delivery(self, host: str, reason: str = "") -> None:
@@ -220,7 +258,7 @@ class Metrics:
         }
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> MetricsServer:
-        """Serve ``/metrics`` over HTTP from a daemon thread.
+        """Serve ``/metrics``, ``/healthz`` and ``/readyz`` over HTTP from a daemon thread.
 
         Args:
             host: The address to listen on; only this machine by default.
@@ -229,41 +267,7 @@ class Metrics:
         Raises:
             SightflowError: the address cannot be listened on.
         """
-        try:
-            server, thread = start_http_server(port, host, self.registry)
-        except OSError as error:
-            raise SightflowError(
-                f"metrics cannot be served on {host}:{port}: {error.strerror or error}; "
-                "take another port"
-            ) from error
-        return MetricsServer(server, thread)
-
-
-class MetricsServer:
-    """The running HTTP server of `Metrics.serve`; close it, or use it as a context manager."""
-
-    def __init__(self, server: WSGIServer, thread: Thread) -> None:
-        self._server = server
-        self._thread = thread
-
-    @property
-    def url(self) -> str:
-        """Where Prometheus can scrape."""
-        host, port = self._server.server_address[:2]
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        return f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return MetricsServer(self.registry, self.health, host, port)
 
 
 def _sample_name(name: str, labels: dict[str, str]) -> str:

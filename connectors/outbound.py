@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def parse_url(url: str) -> Endpoint:
         raise RecordError(f"a URL must be at most {_LONGEST_URL} characters, got {len(url)}")
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         # The cause quotes pieces of the URL, which may be a password.
         raise RecordError("a URL must be well-formed, like https://example.com/path") from None
     if parsed.scheme not in _PORTS:
@@ -136,13 +137,15 @@ def resolve(endpoint: Endpoint, *, allow_private: bool = False) -> tuple[str, ..
 
 
 def new_client(timeout_seconds: float, trust: ssl.SSLContext | None = None) -> httpx.Client:
-    """Make a client for `post`: no redirects, no proxies or credentials of the environment.
+    """Make a client for `post`: no redirects, cookies, proxies or credentials of the environment.
 
     Args:
         timeout_seconds: For connecting, each write and each read.
         trust: The certificate authorities to trust; None trusts the public ones.
     """
     return httpx.Client(
+        # An endpoint must not have us keep, or send back, anything that it sets.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
         timeout=timeout_seconds,
@@ -183,11 +186,16 @@ def _post(
     body: bytes,
     headers: Mapping[str, str],
 ) -> httpx.Response:
-    with client.stream(
+    request = client.stream(
         "POST",
         endpoint.url.copy_with(host=address),
         content=body,
         headers={**headers, "Host": endpoint.url.netloc.decode("ascii")},
         extensions={"sni_hostname": endpoint.host},
-    ) as response:
-        return response
+    )
+    try:
+        with request as response:
+            return response
+    except (httpx.InvalidURL, ValueError) as error:
+        # The client reads where a redirect leads to, though it does not go there.
+        raise httpx.RemoteProtocolError("the answer redirects to no URL") from error

@@ -24,6 +24,7 @@ from connectors.queue_items import (
     QueueAdded,
     StoredItem,
     check_crop,
+    together,
 )
 from connectors.sqlite_file import transaction
 from records import CodecError, RecordError
@@ -41,17 +42,18 @@ _INSERT = """INSERT OR IGNORE INTO items (id, stream, state, priority, bytes, ad
     VALUES (?, ?, 'waiting', ?, ?, ?, ?)"""
 _COUNT = """INSERT INTO tally (reason, count) VALUES (?, ?)
     ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"""
-_EXPIRE = "DELETE FROM items WHERE state <> 'labelled' AND added_ns < ?"
+_EXPIRE = "DELETE FROM items WHERE state <> 'labelled' AND added_ns < ? RETURNING stream"
 _HELD = "SELECT COUNT(*) FROM items WHERE state <> 'labelled'"
 _EVICT = """DELETE FROM items WHERE number IN (
-    SELECT number FROM items WHERE state <> 'labelled' ORDER BY priority, number LIMIT ?)"""
+    SELECT number FROM items WHERE state <> 'labelled' ORDER BY priority, number LIMIT ?)
+    RETURNING stream"""
 _EVICT_STREAM = """DELETE FROM items WHERE number IN (
     SELECT number FROM items WHERE state <> 'labelled' AND stream = ?
-    ORDER BY priority, number LIMIT ?)"""
+    ORDER BY priority, number LIMIT ?) RETURNING stream"""
 _BYTES = "SELECT COALESCE(SUM(bytes), 0) FROM items WHERE state <> 'labelled'"
 _EVICT_BYTES = """DELETE FROM items WHERE number IN (SELECT number FROM (
     SELECT number, SUM(bytes) OVER (ORDER BY priority DESC, number DESC) AS total
-    FROM items WHERE state <> 'labelled') WHERE total > ?)"""
+    FROM items WHERE state <> 'labelled') WHERE total > ?) RETURNING stream"""
 _SELECT = """SELECT i.state, i.added_ns, i.item, l.label
     FROM items AS i LEFT JOIN labels AS l ON l.item = i.number
     WHERE (:state IS NULL OR i.state = :state) AND (:stream IS NULL OR i.stream = :stream)
@@ -81,7 +83,7 @@ class RetrainingQueue:
     >>> with RetrainingQueue() as queue:
     ...     first, again = (queue.add([(item, None)], now_ns=0) for _ in range(2))
     ...     first.added, again.known, [one.item.id for one in queue.items()]
-    (1, 1, ['gate:7:700'])
+    (1, ('gate:7:700',), ['gate:7:700'])
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class RetrainingQueue:
                 refused.append((item.id, BAD_CROP))
         with self._lock, queue_errors("written", self.path):
             done = self._insert(taken, now_ns)
-            done = _together([QueueAdded(refused=tuple(refused)), done])
+            done = together([QueueAdded(refused=tuple(refused)), done])
             self._untold.update(f"refused.{reason}" for _, reason in done.refused)
         return done
 
@@ -196,6 +198,12 @@ class RetrainingQueue:
             rows = connection.execute("SELECT name FROM classes ORDER BY number").fetchall()
         return tuple(name for (name,) in rows)
 
+    def waiting(self) -> int:
+        """How many items have no label yet."""
+        with self._reading() as connection:
+            (count,) = connection.execute(_HELD).fetchone()
+        return int(count)
+
     def tally(self) -> dict[str, int]:
         """What was added, refused, evicted and labelled in all, by reason."""
         with self._reading() as connection:
@@ -231,11 +239,12 @@ class RetrainingQueue:
         """Add all in one transaction; if that fails one by one, so that those fit that can."""
         try:
             with transaction(self._connection):
-                added = sum(self._insert_one(*one, now_ns) for one in taken)
-                streams = {item.stream for (item, _), _ in taken}
-                evicted = {name: n for name, n in self._evict(streams, now_ns).items() if n}
+                known = tuple(one[0][0].id for one in taken if not self._insert_one(*one, now_ns))
+                added = len(taken) - len(known)
+                evicted = self._evict({item.stream for (item, _), _ in taken}, now_ns)
                 counts = self._untold + Counter(added=added)
-                counts.update({f"evicted.{name}": count for name, count in evicted.items()})
+                for (why, _), count in evicted.items():
+                    counts[f"evicted.{why}"] += count
                 self._connection.executemany(_COUNT, counts.items())
         except sqlite3.Error as error:
             reason = refusal(error)
@@ -243,49 +252,41 @@ class RetrainingQueue:
                 raise
             # To try each again would wait for the other process as often.
             if reason != BUSY and len(taken) > 1:
-                return _together([self._insert([one], now_ns) for one in taken])
+                return together([self._insert([one], now_ns) for one in taken])
             return QueueAdded(refused=tuple((item.id, reason) for (item, _), _ in taken))
         self._untold.clear()
-        return QueueAdded(added, len(taken) - added, (), evicted)
+        return QueueAdded(added, known, (), evicted)
 
-    def _insert_one(self, entry: Entry, encoded: bytes, now_ns: int) -> int:
+    def _insert_one(self, entry: Entry, encoded: bytes, now_ns: int) -> bool:
+        """Add one; False where it is there already."""
         item, data = entry
         size = len(encoded) + len(data or b"")
         values = (item.id, item.stream, item.priority, size, now_ns, encoded)
         cursor = self._connection.execute(_INSERT, values)
         if not cursor.rowcount:
-            return 0
+            return False
         if data is not None:
             insert = "INSERT INTO crops (item, data) VALUES (?, ?)"
             self._connection.execute(insert, (cursor.lastrowid, data))
-        return 1
+        return True
 
-    def _evict(self, streams: Iterable[str], now_ns: int) -> dict[str, int]:
-        """Let go of what is too old or too much, by reason."""
+    def _evict(self, streams: Iterable[str], now_ns: int) -> Counter[tuple[str, str]]:
+        """Let go of what is too old or too much; how many, by reason and stream."""
         run, settings = self._connection.execute, self._settings
-        oldest_ns = now_ns - round(settings.keep_seconds * NANOSECONDS)
-        gone = {"expired": run(_EXPIRE, (oldest_ns,)).rowcount, "stream_quota": 0}
+        gone: Counter[tuple[str, str]] = Counter()
+
+        def let_go(reason: str, statement: str, *values: object) -> None:
+            gone.update((reason, stream) for (stream,) in run(statement, values).fetchall())
+
+        let_go("expired", _EXPIRE, now_ns - round(settings.keep_seconds * NANOSECONDS))
         for stream in sorted(streams):
             (held,) = run(f"{_HELD} AND stream = ?", (stream,)).fetchone()
             if held > settings.most_per_stream:
-                excess = held - settings.most_per_stream
-                gone["stream_quota"] += run(_EVICT_STREAM, (stream, excess)).rowcount
+                let_go("stream_quota", _EVICT_STREAM, stream, held - settings.most_per_stream)
         (held,) = run(_HELD).fetchone()
         if held > settings.most_items:
-            gone["quota"] = run(_EVICT, (held - settings.most_items,)).rowcount
+            let_go("quota", _EVICT, held - settings.most_items)
         (held,) = run(_BYTES).fetchone()
         if held > settings.most_bytes:
-            gone["bytes_quota"] = run(_EVICT_BYTES, (settings.most_bytes,)).rowcount
+            let_go("bytes_quota", _EVICT_BYTES, settings.most_bytes)
         return gone
-
-
-def _together(parts: Sequence[QueueAdded]) -> QueueAdded:
-    evicted: Counter[str] = Counter()
-    for part in parts:
-        evicted.update(part.evicted)
-    return QueueAdded(
-        sum(part.added for part in parts),
-        sum(part.known for part in parts),
-        tuple(one for part in parts for one in part.refused),
-        dict(evicted),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from records import CodecError, Label, RecordError, RetrainingItem
 from records.retraining import MOST_CROP_BYTES, PICTURE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Entry = tuple[RetrainingItem, bytes | None]
 """An item and the bytes of its crop; None without a crop."""
@@ -58,15 +59,28 @@ class QueueAdded:
 
     Attributes:
         added: How many were new.
-        known: How many were there already.
+        known: The id of each that was there already.
         refused: The id of each that was refused, and the reason.
-        evicted: How many items, old or new, had to leave, by reason.
+        evicted: How many items, old or new, had to leave, by reason and stream.
     """
 
     added: int = 0
-    known: int = 0
+    known: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
-    evicted: Mapping[str, int] = field(default_factory=dict)
+    evicted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def together(parts: Sequence[QueueAdded]) -> QueueAdded:
+    """What became of several lots."""
+    evicted: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        evicted.update(part.evicted)
+    return QueueAdded(
+        sum(part.added for part in parts),
+        tuple(one for part in parts for one in part.known),
+        tuple(one for part in parts for one in part.refused),
+        dict(evicted),
+    )
 
 
 def check_crop(item: RetrainingItem, data: bytes | None) -> None:

@@ -19,6 +19,8 @@ from connectors.kafka.headers import (
     event_source,
     read_headers,
 )
+from connectors.kafka.prepared import Prepared
+from connectors.kafka.topics import RETRAINING
 from connectors.queue_codec import decode_item, encode_item
 from connectors.queue_items import check_crop
 from records import CodecError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from connectors.kafka.headers import Header
     from connectors.kafka.messages import Message
     from connectors.queue_items import Entry
+    from records import RetrainingItem
 
 KIND = "retraining"
 """The kind of event."""
@@ -36,6 +39,25 @@ MOST_MESSAGE_BYTES = MOST_CROP_BYTES + 2**20
 """The largest value of a message, bytes."""
 
 _PARTS = 2
+
+
+def prepare(entry: Entry, flow: str) -> Prepared:
+    """An item's message, ready to be sent; with a fault where it is too large to be read back.
+
+    Args:
+        entry: The item and the bytes of its crop.
+        flow: The name of the flow that sends it.
+
+    Raises:
+        RecordError: the bytes are not those that the item's crop tells of.
+    """
+    item = entry[0]
+    try:
+        key, value, headers = to_message(entry, flow)
+    except CodecError as error:
+        headers = item_headers(item, flow)
+        return Prepared(RETRAINING, item.id, item.stream.encode(), tuple(headers), b"", str(error))
+    return Prepared(RETRAINING, item.id, key, tuple(headers), value)
 
 
 def to_message(entry: Entry, flow: str) -> tuple[bytes, bytes, list[Header]]:
@@ -53,6 +75,11 @@ def to_message(entry: Entry, flow: str) -> tuple[bytes, bytes, list[Header]]:
     value: bytes = msgpack.packb((encode_item(item), data))
     if len(value) > MOST_MESSAGE_BYTES:
         raise CodecError(f"a message must be at most {MOST_MESSAGE_BYTES} bytes, got {len(value)}")
+    return item.stream.encode(), value, item_headers(item, flow)
+
+
+def item_headers(item: RetrainingItem, flow: str) -> list[Header]:
+    """The headers of an item's message."""
     headers = {
         "ce_specversion": SPECIFICATION,
         "ce_id": item.id,
@@ -61,7 +88,7 @@ def to_message(entry: Entry, flow: str) -> tuple[bytes, bytes, list[Header]]:
         "ce_time": iso_time(item.time_ns),
         CONTENT_TYPE: MSGPACK,
     }
-    return item.stream.encode(), value, [(name, text.encode()) for name, text in headers.items()]
+    return [(name, text.encode()) for name, text in headers.items()]
 
 
 def from_message(message: Message) -> Entry:

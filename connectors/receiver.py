@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -126,10 +127,13 @@ class WebhookReceiver:
 
     async def _receive(self, request: Request) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                return self._reject(413, f"a message must be at most {MOST_BODY_BYTES} bytes")
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BODY_BYTES:
+                    return self._reject(413, f"a message must be at most {MOST_BODY_BYTES} bytes")
+        except ClientDisconnect:
+            return self._reject(400, "a message must be whole")
         try:
             self._webhook.verify(bytes(body), dict(request.headers), json_parse=False)
         except WebhookVerificationError as error:

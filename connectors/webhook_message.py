@@ -88,6 +88,6 @@ def retry_after_seconds(value: str, now_ns: int) -> float:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return max(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_ns / _NANOSECONDS, 0.0)

@@ -24,11 +24,12 @@ from operators.cascade_settings import (
     Models,
     TrialSettings,
 )
+from operators.cascade_version import CascadeVersion, Versions
 from operators.detect import detect
 from operators.keyed import KeyedLogic
 from operators.pixels import LARGEST_BATCH
 from operators.score import score
-from operators.stream_cascade import CascadeState, StreamCascade
+from operators.stream_cascade import CascadeState, Routed, StreamCascade
 from records import EventKind, FrameBatch, Scorer, VerdictBatch
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ __all__ = [
     "Cascade",
     "CascadeSettings",
     "CascadeState",
+    "CascadeVersion",
     "Certifier",
     "Models",
     "TrialSettings",
+    "Versions",
     "cascade",
 ]
 
@@ -59,6 +62,8 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
         models: Its models.
         resume: The state of each stream to go on from; None at a new start.
         streams: Streams with settings and models of their own.
+        versions: Gives the version that a stream should have, for those that have versions; asked
+            for each stream of a call of `on_items`. It must be quick.
 
     Raises:
         RecordError: the plan has a stage whose model is missing.
@@ -70,13 +75,13 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
         models: Models,
         resume: dict[str, CascadeState] | None = None,
         streams: Overrides | None = None,
+        versions: Versions | None = None,
     ) -> None:
-        models.check(settings)
         self._settings = settings
         self._models = models
-        self._own = dict(streams or {})
-        for own, own_models in self._own.values():
-            own_models.check(own)
+        self._usual = CascadeVersion(settings, models)
+        self._own = {name: CascadeVersion(*own) for name, own in (streams or {}).items()}
+        self._versions = versions
         self._streams: dict[str, StreamCascade] = {}
         for stream, state in (resume or {}).items():
             self._streams[stream] = self._new(stream, state)
@@ -91,6 +96,8 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
     def on_items(self, items: list[FrameBatch]) -> list[VerdictBatch]:
         """Decide the frames of several batches, of any streams, with as few calls as possible."""
         decided: list[list[VerdictBatch]] = [[] for _ in items]
+        for name in dict.fromkeys(item.stream for item in items):
+            self._stream(name).offer(self._version(name))
         for one_round in self._rounds(items):
             self._decide(one_round, decided)
         outs = [_joined(item, parts) for item, parts in zip(items, decided, strict=True)]
@@ -125,23 +132,21 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
     def _decide(
         self, pieces: list[tuple[int, FrameBatch]], decided: list[list[VerdictBatch]]
     ) -> None:
-        routed: list[tuple[int, StreamCascade, list[Route]]] = []
-        every: list[Route] = []
+        routed: list[tuple[int, StreamCascade, Routed]] = []
         to_score: dict[int, tuple[Scorer, list[Route]]] = {}
         for place, piece in pieces:
             stream = self._stream(piece.stream)
-            routes, tried = stream.route(piece)
+            routes = stream.route(piece)
             routed.append((place, stream, routes))
-            every += routes
-            model = stream.models.specialised
-            if model is not None:
+            for model, asked in routes.to_score:
                 # Streams that share a model share its batches.
-                to_score.setdefault(id(model), (model, []))[1].extend([*routes, *tried])
+                to_score.setdefault(id(model), (model, []))[1].extend(asked)
         for model, asked in to_score.values():
             score(asked, model, self._settings.score_batch)
+        every = [route for _, _, routes in routed for route in routes.to_detect()]
         detect(every, self._models.reference, self._settings.batch)
         for place, stream, routes in routed:
-            decided[place].append(stream.decide(routes))
+            decided[place].append(stream.decide(routes.own))
         for _, stream, _ in routed:
             stream.forget()
 
@@ -151,8 +156,11 @@ class Cascade(KeyedLogic[FrameBatch, VerdictBatch, dict[str, CascadeState]]):
         return self._streams[name]
 
     def _new(self, stream: str, resume: CascadeState | None) -> StreamCascade:
-        settings, models = self._own.get(stream, (self._settings, self._models))
-        return StreamCascade(stream, settings, models, resume)
+        return StreamCascade(stream, self._version(stream), resume)
+
+    def _version(self, stream: str) -> CascadeVersion:
+        version = None if self._versions is None else self._versions(stream)
+        return self._own.get(stream, self._usual) if version is None else version
 
 
 def _joined(item: FrameBatch, parts: list[VerdictBatch]) -> VerdictBatch:
@@ -171,6 +179,7 @@ def cascade(
     models: Models,
     shard_of: Callable[[str], str],
     streams: Overrides | None = None,
+    versions: Versions | None = None,
 ) -> KeyedStream[VerdictBatch]:
     """Decide every frame of every stream.
 
@@ -181,9 +190,12 @@ def cascade(
         models: Its models.
         shard_of: The shard of a stream; the streams of a shard share a worker and its batches.
         streams: Streams with settings and models of their own.
+        versions: Gives the version that a stream should have; see `Cascade`.
     """
     batches = op.map("batches", up, lambda item: (shard_of(item[0]), item[1]))
     decided = op.stateful_batch(
-        "decide", batches, lambda resume: Cascade(settings, models, resume, streams).as_bytewax()
+        "decide",
+        batches,
+        lambda resume: Cascade(settings, models, resume, streams, versions).as_bytewax(),
     )
     return op.map("streams", decided, lambda item: (item[1].stream, item[1]))

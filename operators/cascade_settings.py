@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,6 +47,37 @@ class TrialSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowSettings:
+    """How a candidate is judged beside the version that decides; see `operators.shadow`.
+
+    Attributes:
+        least_audited: The fewest audited frames that a judgement rests on.
+        most_seconds: A candidate that is not proven good by then has failed, seconds of event
+            time.
+        confidence: Of each bound that a judgement rests on, 0..1 exclusive.
+        worse_by: How much less often than the incumbent the candidate may be right, as a share
+            of the frames that count.
+
+    Raises:
+        RecordError: a setting is out of its range.
+    """
+
+    least_audited: int = 100
+    most_seconds: float = 7 * 24 * 3600.0
+    confidence: float = 0.95
+    worse_by: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.least_audited < 1:
+            raise RecordError(f"least_audited must be at least 1 frame, got {self.least_audited}")
+        if not 0 < self.most_seconds < math.inf:
+            raise RecordError(f"most_seconds must be above 0 and finite, got {self.most_seconds}")
+        for name in ("confidence", "worse_by"):
+            if not 0 < getattr(self, name) < 1:
+                raise RecordError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
 class CascadeSettings:
     """What a cascade asks, and how.
 
@@ -59,6 +91,9 @@ class CascadeSettings:
         audit: How the contract is watched; None for no contract.
         trial: How plans are certified anew once the reference detector decides alone; None never.
         begin: The place in `plans` of the plan to begin with.
+        shadow: How candidates are judged beside it, which needs an audit; None never.
+        probation_seconds: For so long after it took another's place it is watched whether the
+            audit worsens, seconds of event time.
 
     Raises:
         RecordError: a setting is out of its range, or a scoring stage has no predicate.
@@ -72,6 +107,8 @@ class CascadeSettings:
     audit: AuditSettings | None = None
     trial: TrialSettings | None = None
     begin: int = 0
+    shadow: ShadowSettings | None = None
+    probation_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for field in ("batch", "score_batch"):
@@ -88,6 +125,12 @@ class CascadeSettings:
             raise RecordError(f"begin must be in 0..{len(self.plans) - 1}, got {self.begin}")
         if self.audit is None and (self.safer or self.trial):
             raise RecordError("audit must be given for plans to fall back to and for trials")
+        if self.audit is None and self.shadow:
+            raise RecordError("audit must be given for candidates to be judged")
+        if not 0 <= self.probation_seconds < math.inf:
+            raise RecordError(
+                f"probation_seconds must be at least 0 and finite, got {self.probation_seconds}"
+            )
 
     @property
     def plans(self) -> tuple[Plan, ...]:

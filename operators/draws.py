@@ -101,18 +101,32 @@ class Draws:
         Raises:
             RecordError: `time_ns` is no array of event times.
         """
-        check_times(time_ns)
+        drawn, chance = self.draw_with_chances(time_ns)
         weights = np.zeros(len(time_ns))
+        weights[drawn] = 1 / chance[drawn]
+        return weights
+
+    def draw_with_chances(
+        self, time_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """`draw`, with the chances of all frames: for who joins draws that are independent.
+
+        Returns:
+            bool (n,), which frames are drawn; float64 (n,), with which probability each was to be.
+
+        Raises:
+            RecordError: `time_ns` is no array of event times.
+        """
+        check_times(time_ns)
         if not len(time_ns):
-            return weights
+            return np.zeros(0, bool), np.zeros(0)
         state = self._state
         first = int(time_ns[0]) if state.last_ns is None else state.last_ns
         latest = np.maximum.accumulate(np.concatenate([[first], time_ns]))
         plan = state.plan.since(first // state.plan.pane_ns)
-        drawn, chance = _drawn(plan.cells_at(latest), latest, self._key)
-        weights[drawn] = 1 / chance[drawn]
+        found = _drawn(plan.cells_at(latest), latest, self._key)
         self._state = DrawState(plan, int(latest[-1]))
-        return weights
+        return found
 
     def snapshot(self) -> DrawState:
         """The state to go on from after a restart."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from operators.retraining_settings import NominationSettings
     from records import Finding, VerdictBatch
+    from records.finding import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class HeldFrame:
         answer: What the models say is in it: boxes, or a class; None where a stage said yes or no
             without looking for boxes.
         uncertainty: How unsure they are, 0..1.
-        disagreed: Whether the audit showed that the cascade was wrong; then `answer` is the
-            reference's.
+        referred: Whether the reference detector itself looked at it: then `answer` is its own.
+        audited: Whether the audit asked it to.
+        disagreed: Whether the audit showed that the cascade was wrong.
         chance: The probability with which the random share drew it; 0 where it did not.
     """
 
@@ -58,6 +60,8 @@ class HeldFrame:
     time_ns: int
     answer: Detections | str | None
     uncertainty: float
+    referred: bool = False
+    audited: bool = False
     disagreed: bool = False
     chance: float = 0.0
 
@@ -71,12 +75,14 @@ class Note:
         correction: What would put the frame right; None where nothing is proposed.
         place: The place of the correction that is this frame; None without one.
         right: Probability that the correction is right; None while it is not calibrated.
+        object: What the finding is about, say the track as text; empty for the whole frame.
     """
 
     flag: Flag
     correction: Correction | None = None
     place: Place | None = None
     right: float | None = None
+    object: str = ""
 
 
 def held_frames(batch: VerdictBatch | ClassificationBatch) -> list[HeldFrame]:
@@ -96,11 +102,15 @@ def _held_frame(verdict: Verdict) -> HeldFrame:
         uncertainty = score_uncertainty(verdict.score)
     else:
         uncertainty = box_uncertainty(verdict.answer)
-    return HeldFrame(verdict.sequence, verdict.time_ns, answer, uncertainty, _disagreed(verdict))
-
-
-def _disagreed(verdict: Verdict) -> bool:
-    return verdict.unaudited is not None and verdict.unaudited != verdict.positive
+    return HeldFrame(
+        verdict.sequence,
+        verdict.time_ns,
+        answer,
+        uncertainty,
+        referred=verdict.stage is Stage.REFERENCE and verdict.copied_from is None,
+        audited=verdict.audited,
+        disagreed=verdict.unaudited is not None and verdict.unaudited != verdict.positive,
+    )
 
 
 def notes_of(finding: Finding, episode: str, most_places: int) -> list[tuple[int, Note]]:
@@ -112,13 +122,35 @@ def notes_of(finding: Finding, episode: str, most_places: int) -> list[tuple[int
     flag = Flag(finding.assertion, finding.severity, episode, finding.model_wrong)
     correction = finding.correction
     if correction is None or correction.output not in (DETECTIONS, CLASSIFICATION):
-        return [(finding.sequence, Note(flag))]
+        return [(finding.sequence, Note(flag, object=finding.object))]
     places = correction.places
     chosen = np.linspace(0, len(places) - 1, min(most_places, len(places))).round().astype(int)
     return [
-        (place.sequence, Note(flag, correction, place, finding.correction_right))
+        (
+            place.sequence,
+            Note(flag, correction, place, finding.correction_right, finding.object),
+        )
         for place in (places[k] for k in dict.fromkeys(chosen.tolist()))
     ]
+
+
+def concerned_box(frame: HeldFrame, notes: Iterable[Note]) -> Box | None:
+    """What the findings of a frame are about, the smallest box around all; None for all of it."""
+    boxes = [box for note in notes for box in _boxes(frame, note)]
+    if not boxes:
+        return None
+    x1, y1, x2, y2 = zip(*boxes, strict=True)
+    return min(x1), min(y1), max(x2), max(y2)
+
+
+def _boxes(frame: HeldFrame, note: Note) -> list[Box]:
+    """The box that a correction is about, else that of the track that the finding names."""
+    if note.place is not None and note.place.box is not None:
+        return [note.place.box]
+    if not isinstance(frame.answer, Detections) or not note.object.isdecimal():
+        return []
+    own = frame.answer.boxes[frame.answer.tracks == int(note.object)]
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in own.tolist()]
 
 
 def item_of(
@@ -144,7 +176,7 @@ def item_of(
         flags=tuple(flags[:MOST_FLAGS]),
         uncertainty=frame.uncertainty,
         label=_label(frame, notes),
-        uri=settings.uri,
+        uri=settings.uris.get(stream, ""),
         model=settings.model,
         configuration=settings.configuration,
     )
@@ -152,10 +184,15 @@ def item_of(
 
 
 def _label(frame: HeldFrame, notes: Iterable[Note]) -> Label | None:
-    """The reference's answer, or the models' own as corrections change it; None for neither."""
+    """The reference's answer, or the models' own as corrections change it; None for neither.
+
+    What the reference said is no label where a finding alone put the frame aside: it may be what
+    is wrong.
+    """
     answer = frame.answer
-    if frame.disagreed and isinstance(answer, Detections):
-        return Label(REFERENCE, boxes=answer)
+    free = Label(REFERENCE, boxes=answer) if isinstance(answer, Detections) else None
+    if frame.disagreed and free is not None:
+        return free
     changes: dict[str, list[float | None]] = {}
     for note in notes:
         if note.correction is None or note.place is None:
@@ -165,7 +202,7 @@ def _label(frame: HeldFrame, notes: Iterable[Note]) -> Label | None:
             changes.setdefault(note.flag.assertion, []).append(note.right)
             answer = changed
     if not changes or answer is None:
-        return None
+        return free if frame.referred and frame.chance > 0 else None
     rights = [right for each in changes.values() for right in each]
     known = [right for right in rights if right is not None]
     # All must be right, and are taken to be so independently.

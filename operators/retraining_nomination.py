@@ -16,24 +16,27 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import bytewax.operators as op
-import numpy as np
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 from typing_extensions import override
 
 from operators.assertions.monitor import Monitored
-from operators.cells import CellPlan
-from operators.draws import Draws, DrawState
 from operators.keyed import KeyedLogic
-from operators.retraining_held import HeldFrame, Note, held_frames, item_of, notes_of
+from operators.retraining_held import (
+    HeldFrame,
+    Note,
+    concerned_box,
+    held_frames,
+    item_of,
+    notes_of,
+)
 from operators.retraining_settings import Dropped, Nominations, NominationSettings
+from operators.retraining_share import RandomShare, ShareState
 from records import ClassificationBatch, Finding, VerdictBatch
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from records import RetrainingItem
+    from collections.abc import Callable, Mapping
 
 MOST_EPISODES = 1000
 """The most open episodes of one stream that are told apart; beyond it the oldest is forgotten."""
@@ -56,8 +59,9 @@ class NominationState:
         reached: Sequence and event time of the last moment that the assertions looked at; None
             before the first.
         ended: Whether the stream ended there.
-        left: The sequence of the last frame that left; -1 before the first.
-        draws: Of the random share; None before the first frame, and without one.
+        left: Sequence and event time of the last frame that left; -1 before the first.
+        share: Of the random share; None before the first frame.
+        stream: The stream's name; empty before the first item.
     """
 
     held: tuple[HeldFrame, ...] = ()
@@ -65,8 +69,9 @@ class NominationState:
     episodes: Mapping[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     reached: tuple[int, int] | None = None
     ended: bool = False
-    left: int = -1
-    draws: DrawState | None = None
+    left: tuple[int, int] = (-1, 0)
+    share: ShareState | None = None
+    stream: str = ""
 
 
 class Nomination(KeyedLogic[Watched, Nominations, NominationState]):
@@ -83,13 +88,14 @@ class Nomination(KeyedLogic[Watched, Nominations, NominationState]):
         self._held = deque(state.held)
         self._notes, self._episodes = dict(state.notes), dict(state.episodes)
         self._reached, self._ended, self._left = state.reached, state.ended, state.left
-        self._draw_state = state.draws
-        self._draws: Draws | None = None
+        self._stream, self._share_state = state.stream, state.share
+        self._share: RandomShare | None = None
         self._late = 0
 
     @override
     def on_item(self, item: Watched) -> Nominations | None:
         """Take frames or findings; the items that follow, None when there is nothing to tell."""
+        self._stream = item.stream
         if isinstance(item, Monitored):
             self._reached, self._ended = item.reached, item.ended
             for finding in item.findings:
@@ -97,10 +103,12 @@ class Nomination(KeyedLogic[Watched, Nominations, NominationState]):
                     self._take(finding)
         else:
             self._hold(item)
-        left = self._release(item.stream)
-        dropped = {Dropped.LATE: self._late} if self._late else {}
-        self._late = 0
-        return Nominations(item.stream, left, dropped) if left or dropped else None
+        return self._release(self._done)
+
+    @override
+    def flush(self) -> Nominations | None:
+        """Nothing more will be found: the frames that wait leave."""
+        return self._release(lambda _: True)
 
     @override
     def snapshot(self) -> NominationState:
@@ -112,34 +120,24 @@ class Nomination(KeyedLogic[Watched, Nominations, NominationState]):
             self._reached,
             self._ended,
             self._left,
-            self._draw_state if self._draws is None else self._draws.snapshot(),
+            self._share_state if self._share is None else self._share.snapshot(),
+            self._stream,
         )
 
     def _hold(self, item: VerdictBatch | ClassificationBatch) -> None:
         frames = held_frames(item)
-        weights = self._weights(item.stream, frames)
+        if self._share is None:
+            self._share = RandomShare(self._settings, item.stream, self._share_state)
         self._held.extend(
-            replace(frame, chance=float(1 / weight)) if weight else frame
-            for frame, weight in zip(frames, weights, strict=True)
+            replace(frame, chance=chance) if chance else frame
+            for frame, chance in zip(frames, self._share.chances(frames), strict=True)
         )
-
-    def _weights(self, stream: str, frames: list[HeldFrame]) -> list[float]:
-        """How many frames each frame that the random share draws stands for; 0 for the others."""
-        if self._settings.random_seconds == 0:
-            return [0.0] * len(frames)
-        if self._draws is None:
-            plan = CellPlan(round(self._settings.random_seconds * NANOSECONDS), 1)
-            self._draws = Draws(self._settings.seed, stream, plan, self._draw_state)
-        weights: list[float] = self._draws.draw(
-            np.array([frame.time_ns for frame in frames], np.int64)
-        ).tolist()
-        return weights
 
     def _take(self, finding: Finding) -> None:
         """Note what a finding says of the frames that it concerns."""
         episode = self._episode(finding)
         for sequence, note in notes_of(finding, episode, self._settings.most_places):
-            if sequence <= self._left:
+            if sequence <= self._left[0]:
                 self._late += 1
             else:
                 self._notes[sequence] = (*self._notes.get(sequence, ()), note)
@@ -156,19 +154,29 @@ class Nomination(KeyedLogic[Watched, Nominations, NominationState]):
             del self._episodes[next(iter(self._episodes))]
         return name
 
-    def _release(self, stream: str) -> tuple[RetrainingItem, ...]:
-        held, left = self._held, []
-        while held and (len(held) > self._settings.most_held or self._done(held[0])):
+    def _release(self, done: Callable[[HeldFrame], bool]) -> Nominations | None:
+        """Let frames leave, in order, as long as they are done; what follows from that."""
+        held, items, boxes, before = self._held, [], {}, self._left
+        while held and (len(held) > self._settings.most_held or done(held[0])):
             frame = held.popleft()
-            self._left = max(self._left, frame.sequence)
-            item = item_of(stream, frame, self._notes.pop(frame.sequence, ()), self._settings)
+            self._left = max(self._left, (frame.sequence, frame.time_ns))
+            notes = self._notes.pop(frame.sequence, ())
+            item = item_of(self._stream, frame, notes, self._settings)
             if item is not None:
-                left.append(item)
+                items.append(item)
+            box = concerned_box(frame, notes)
+            if box is not None:
+                boxes[frame.sequence] = box
         # What is left of those that left was for frames that never came.
-        for sequence in [one for one in self._notes if one <= self._left]:
+        for sequence in [one for one in self._notes if one <= self._left[0]]:
             del self._notes[sequence]
             self._late += 1
-        return tuple(left)
+        late, self._late = self._late, 0
+        if not late and self._left == before:
+            return None
+        dropped = {Dropped.LATE: late} if late else {}
+        left = None if self._left[0] < 0 else self._left
+        return Nominations(self._stream, tuple(items), dropped, left, boxes)
 
     def _done(self, frame: HeldFrame) -> bool:
         """Whether the assertions have looked far enough past a frame."""

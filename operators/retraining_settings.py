@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from records import RetrainingItem
+    from records.finding import Box
 
 
 class Dropped(StrEnum):
     """Why something that was found led to no item.
 
     LATE: the frame had left before the finding came. EPISODE_FULL: enough of its episode were
-    admitted. NEAR_DUPLICATE: a picture much like it was.
+    admitted. NEAR_DUPLICATE: a picture much like it was. NO_PICTURE: its picture, or signal, was
+    not to be had any more; the item itself is there.
     """
 
     LATE = "late"
     EPISODE_FULL = "episode_full"
     NEAR_DUPLICATE = "near_duplicate"
+    NO_PICTURE = "no_picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class NominationSettings:
         ignored: The assertions that nominate nothing: those about the input, for pictures of a
             faulty camera teach a model nothing.
         seed: Of the random share.
-        uri: Where the stream comes from, for the items.
+        uris: Where each stream comes from, for the items.
         model: The reference detector, for the items.
         configuration: SHA-256 of the configuration, for the items.
 
@@ -56,24 +59,24 @@ class NominationSettings:
     """
 
     random_seconds: float = 600.0
+    reference_seconds: float = 0.0
     hold_seconds: float = 3.0
     most_held: int = 10_000
     most_places: int = 3
     clear_seconds: float = 5.0
     ignored: frozenset[str] = frozenset()
     seed: int = 0
-    uri: str = ""
+    uris: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
     configuration: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("random_seconds", "hold_seconds"):
+        for name in ("random_seconds", "reference_seconds", "hold_seconds"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise RecordError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if 0 < self.random_seconds < 1 / NANOSECONDS:
-            raise RecordError(
-                f"random_seconds must be 0 or at least 1e-09, got {self.random_seconds}"
-            )
+        for name in ("random_seconds", "reference_seconds"):
+            if 0 < getattr(self, name) < 1 / NANOSECONDS:
+                raise RecordError(f"{name} must be 0 or at least 1e-09, got {getattr(self, name)}")
         for name in ("most_held", "most_places"):
             if getattr(self, name) < 1:
                 raise RecordError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -93,11 +96,17 @@ class Nominations:
         items: One for each frame, in order; without crop and fingerprint, and with the probability
             of the random draw as propensity where they were drawn.
         dropped: What was found and nominated nothing, by reason.
+        left: Sequence and event time of the last frame that left: nothing up to there will be
+            nominated any more. None before the first.
+        boxes: What the findings of an item are about, by its sequence: corners x1, y1, x2, y2,
+            pixels of the full frame. None are there for the whole frame.
     """
 
     stream: str
     items: tuple[RetrainingItem, ...]
     dropped: Mapping[Dropped, int] = field(default_factory=dict)
+    left: tuple[int, int] | None = None
+    boxes: Mapping[int, Box] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

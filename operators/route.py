@@ -33,6 +33,7 @@ class Route:
         found: What the reference detector found; None where it was not asked, or only to check.
         audited: Whether the reference detector is to answer whatever the stages say.
         checked: What it found in an audited frame that another stage had decided.
+        drawn: Whether the audit drew it, also where the reference detector decides anyway.
     """
 
     frame: Frame
@@ -44,6 +45,12 @@ class Route:
     found: Detections | None = None
     audited: bool = False
     checked: Detections | None = None
+    drawn: bool = False
+
+    @property
+    def truth(self) -> Detections | None:
+        """What the reference detector found; None where it was not asked, or saw no picture."""
+        return self.checked if self.found is None else self.found
 
     @property
     def open(self) -> bool:

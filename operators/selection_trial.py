@@ -35,10 +35,13 @@ class Judged:
     Attributes:
         score: How good it is; larger is better.
         fires: How often each assertion fires with it on the frozen probe set.
+        items: What is still to be chosen from, by id, as this model sees it: its flags, how unsure
+            it is. Items that are not named stay as they were.
     """
 
     score: float
     fires: Mapping[str, int] = field(default_factory=dict)
+    items: Mapping[str, RetrainingItem] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_finite("score", self.score)
@@ -135,9 +138,10 @@ def run_rounds(
     generator = np.random.default_rng(seed)
     left = {one.id: one for one in items}
     labelled: list[RetrainingItem] = []
-    first = learner(labelled, seed)
-    scores, fires = [first.score], [first.fires]
+    judged = learner(labelled, seed)
+    scores, fires = [judged.score], [judged.fires]
     for _ in range(settings.rounds):
+        left = {name: judged.items.get(name, one) for name, one in left.items()}
         chosen = [one.item for one in _choose(selector, left, settings, generator, fires)]
         labelled += [left.pop(one.id) for one in chosen]
         judged = learner(labelled, seed)
@@ -165,22 +169,38 @@ def compare(
     Raises:
         RecordError: the baseline is not among them, or the items are too few.
     """
-    if baseline not in selectors:
-        raise RecordError(f"baseline must be one of {', '.join(selectors)}, got {baseline!r}")
+    _check_baseline(baseline, selectors)
     scores = {
         name: np.array(
             [run_rounds(selector, items, learner, settings, seed) for seed in settings.seeds]
         )
         for name, selector in selectors.items()
     }
-    comparisons = max(len(selectors) - 1, 1)
-    tail = (1 - settings.confidence) / comparisons / 2
+    return compare_scores(scores, baseline, settings.confidence)
+
+
+def compare_scores(
+    scores: Mapping[str, NDArray[np.float64]], baseline: str, confidence: float
+) -> dict[str, Compared]:
+    """Compare the scores of runs that pair by seed.
+
+    Args:
+        scores: By name, float64 (seeds, rounds + 1) each; see `Compared`.
+        baseline: The name of the one that all are compared with.
+        confidence: Of all intervals together, 0..1 exclusive.
+
+    Raises:
+        RecordError: the baseline is not among them.
+    """
+    _check_baseline(baseline, scores)
+    comparisons = max(len(scores) - 1, 1)
+    tail = (1 - confidence) / comparisons / 2
     return {
         name: Compared(
             name,
             each,
-            _difference(each[:, -1] - scores[baseline][:, -1], tail),
-            _difference((each - scores[baseline])[:, 1:].mean(axis=1), tail),
+            mean_interval(each[:, -1] - scores[baseline][:, -1], tail),
+            mean_interval((each - scores[baseline])[:, 1:].mean(axis=1), tail),
         )
         for name, each in scores.items()
     }
@@ -202,8 +222,22 @@ def _choose(
     return chosen
 
 
-def _difference(pairs: NDArray[np.float64], tail: float) -> Difference:
-    """Student's t interval of the mean of paired differences."""
+def _check_baseline(baseline: str, among: Mapping[str, object]) -> None:
+    if baseline not in among:
+        raise RecordError(f"baseline must be one of {', '.join(among)}, got {baseline!r}")
+
+
+def mean_interval(pairs: NDArray[np.float64], tail: float) -> Difference:
+    """Student's t interval of the mean of paired differences.
+
+    Args:
+        pairs: One difference a seed, float64 (seeds,), at least two.
+        tail: The probability that is left out at each end, 0..0.5 exclusive.
+
+    >>> found = mean_interval(np.array([0.1, 0.2, 0.3]), tail=0.025)
+    >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)
+    (0.2, -0.048, 0.448)
+    """
     n, mean = len(pairs), float(pairs.mean())
     half = float(student.ppf(1 - tail, n - 1)) * float(pairs.std(ddof=1)) / n**0.5
     return Difference(mean, mean - half, mean + half)

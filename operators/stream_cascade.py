@@ -2,53 +2,37 @@
 
 A plan changes only between two cells of the audit, so that what is decided does not depend on how
 the frames were batched. At an alarm the stream falls back to the next safer plan, at last to the
-reference detector alone; then trials certify a plan anew. Every change begins a new *epoch*, with
-estimates and evidence of its own.
+reference detector alone; then trials certify a plan anew. Another version of the whole cascade
+takes the place of this one in the same way. Every change begins a new *epoch*, with estimates and
+evidence of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from operators.audit import Audit, AuditState, Side
+from operators.audit import Audit, Side
+from operators.cascade_state import CascadeState, Routed, swapped_state
+from operators.cascade_version import kept_router
+from operators.live_version import LiveVersion, VersionState
 from operators.routing import StreamRouter, StreamState
-from operators.trial import Trial, TrialState
+from operators.trial import Trial
 from records import Estimate, EventKind, FrameBatch, StreamEvent, VerdictBatch
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from operators.cascade_settings import CascadeSettings, Models
+    from operators.cascade_version import CascadeVersion
     from operators.plan import Plan
     from operators.route import Route
+    from operators.trial import TrialState
     from records import Verdict
+
+__all__ = ["AUDIT_NAMES", "CascadeState", "Routed", "StreamCascade"]
 
 AUDIT_NAMES = {Side.RECALL: "audit recall", Side.PRECISION: "audit precision"}
 """The names of the audit's estimates."""
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeState:
-    """What of a stream survives a restart.
-
-    Attributes:
-        router: The state of the stages.
-        audit: The state of the audit; None without one.
-        place: The place of the present plan among the settings' plans.
-        cell: The audit's cell of the last frame; None before the first.
-        epoch_ns: Event time at which the epoch began, nanoseconds; None before the first frame.
-        epoch_frames: Frames decided in it.
-        trial: The state of the trial that runs; None when none does.
-    """
-
-    router: StreamState
-    audit: AuditState | None = None
-    place: int = 0
-    cell: int | None = None
-    epoch_ns: int | None = None
-    epoch_frames: int = 0
-    trial: TrialState | None = None
 
 
 class StreamCascade:
@@ -56,28 +40,40 @@ class StreamCascade:
 
     Args:
         stream: The stream's name.
-        settings: What the cascade asks, and how.
-        models: Its models.
-        resume: The state to go on from; None at a new start.
-
-    Raises:
-        RecordError: the plan has a stage whose model is missing.
+        version: The version that is to decide.
+        resume: The state to go on from; None at a new start. That of another version is left
+            behind, as in a swap.
     """
 
-    def __init__(
-        self, stream: str, settings: CascadeSettings, models: Models, resume: CascadeState | None
-    ) -> None:
-        models.check(settings)
+    def __init__(self, stream: str, version: CascadeVersion, resume: CascadeState | None) -> None:
         self._stream = stream
-        self.settings = settings
-        self.models = models
-        state = resume or CascadeState(StreamState(), place=settings.begin)
+        self._reports: list[Estimate | StreamEvent] = []
+        if resume is None:
+            named = VersionState(version.name)
+            resume = CascadeState(StreamState(), place=version.settings.begin, version=named)
+        if resume.version.name != version.name:
+            resume = swapped_state(stream, resume, version)
+        self._begin(version, resume)
+
+    def _begin(self, version: CascadeVersion, state: CascadeState) -> None:
+        """Decide by a version from here on, from its state."""
+        self._version = LiveVersion(self._stream, version, state.version)
         self._place, self._cell = state.place, state.cell
         self._epoch_ns, self._epoch_frames = state.epoch_ns, state.epoch_frames
-        self._router = StreamRouter(stream, self._plan, models.packets, state.router)
-        self._audit = Audit(settings.audit, stream, state.audit) if settings.audit else None
+        self._router = StreamRouter(self._stream, self._plan, self.models.packets, state.router)
+        audit = self.settings.audit
+        self._audit = Audit(audit, self._stream, state.audit) if audit else None
         self._trial = None if state.trial is None else self._new_trial(0, state.trial)
-        self._reports: list[Estimate | StreamEvent] = []
+
+    @property
+    def settings(self) -> CascadeSettings:
+        """What the cascade asks, and how."""
+        return self._version.current.settings
+
+    @property
+    def models(self) -> Models:
+        """Its models."""
+        return self._version.current.models
 
     @property
     def _plan(self) -> Plan:
@@ -103,7 +99,16 @@ class StreamCascade:
             epoch_ns=self._epoch_ns,
             epoch_frames=self._epoch_frames,
             trial=self._trial.snapshot() if self._trial else None,
+            version=self._version.snapshot(),
         )
+
+    def offer(self, version: CascadeVersion) -> None:
+        """Say which version is to decide from where a plan may change next.
+
+        Raises:
+            RecordError: its audit is another one.
+        """
+        self._version.offer(version)
 
     def pieces(self, batch: FrameBatch) -> list[FrameBatch]:
         """Cut a batch where a plan may change; its events go with the last piece."""
@@ -127,16 +132,23 @@ class StreamCascade:
             return False
         return self._cell_of(batch.frames[0].time_ns) != self._cell
 
-    def route(self, batch: FrameBatch) -> tuple[list[Route], list[Route]]:
-        """Route a piece: the frames that the cascade decides, and the same for its trial."""
-        if self._audit is not None and batch.frames:
+    def route(self, batch: FrameBatch) -> Routed:
+        """Route a piece: the frames that are decided, and the same for the trial and the shadow."""
+        if batch.frames:
             self._turn(batch.frames[0].time_ns)
-        routes = self._router.route(batch)
-        if self._audit is not None and not self._plan.is_reference:
-            for route in routes:
-                frame = route.frame
-                route.audited = self._audit.wants(frame.time_ns, frame.sequence)
-        return routes, self._trial.route(batch) if self._trial else []
+        own = self._router.route(batch)
+        shadow = self._version.shadow
+        if self._audit is not None and (shadow is not None or not self._plan.is_reference):
+            for route in own:
+                route.drawn = self._audit.wants(route.frame.time_ns, route.frame.sequence)
+                route.audited = route.drawn and not self._plan.is_reference
+        tried = self._trial.route(batch) if self._trial else []
+        beside = [] if shadow is None else shadow.route(batch)
+        to_score = [(self.models.specialised, [*own, *tried])]
+        if shadow is not None:
+            to_score.append((shadow.candidate.models.specialised, beside))
+        asked = [(model, routes) for model, routes in to_score if model is not None]
+        return Routed(own, asked, shadow, beside)
 
     def decide(self, routes: list[Route]) -> VerdictBatch:
         """Turn routes, all closed, into verdicts, and learn from those that were audited."""
@@ -144,6 +156,8 @@ class StreamCascade:
         if self._trial is not None:
             found = {r.frame.sequence: r.found for r in routes if r.found is not None}
             self._trial.learn([verdict.sequence for verdict in verdicts], found)
+        if self._version.shadow is not None:
+            self._version.shadow.learn(routes, verdicts)
         if self._audit is not None:
             for verdict in verdicts:
                 self._observe(verdict, self._audit)
@@ -186,14 +200,29 @@ class StreamCascade:
         )
 
     def _turn(self, time_ns: int) -> None:
-        """Change the plan, if a new cell begins and there is a reason."""
-        cell = self._cell_of(time_ns)
-        if cell == self._cell:
+        """Change the plan or the version, if one may change here and there is a reason."""
+        if self._audit is not None:
+            cell = self._cell_of(time_ns)
+            if cell == self._cell:
+                return
+            self._cell = cell
+        wanted = self._version.wanted
+        if wanted.name != self._version.current.name:
+            self._begin(wanted, swapped_state(self._stream, self.snapshot(), wanted))
+        self._reports += self._version.told_swap(time_ns)
+        if self._audit is None:
             return
-        self._cell = cell
-        assert self._audit is not None
-        if self._audit.broken is not None:
-            self._fall_back(self._audit, self._audit.broken, time_ns)
+        worse = self._version.told_worse(self._audit, time_ns)
+        self._reports += worse
+        self._change_plan(self._audit, time_ns)
+        if not worse:  # two events of a kind at one time would have one id
+            targets = self.settings.audit if self._plan.is_reference else None
+            told = self._version.told_candidate(self._router.snapshot(), time_ns, targets)
+            self._reports += told
+
+    def _change_plan(self, audit: Audit, time_ns: int) -> None:
+        if audit.broken is not None:
+            self._fall_back(audit, audit.broken, time_ns)
         elif self._trial is not None and self.settings.trial is not None:
             waited = time_ns - self._trial.begun_ns
             if waited >= self.settings.trial.seconds * NANOSECONDS:
@@ -223,14 +252,13 @@ class StreamCascade:
     def _change(self, place: int, time_ns: int) -> None:
         """Begin a new epoch with another plan. Frames that wait for packets go on in it."""
         assert self._audit is not None
-        old = self._router.snapshot()
-        epoch = self._audit.snapshot().epoch + 1
+        old, epoch = self._router.snapshot(), self._audit.snapshot().epoch
         self._place, self._epoch_ns, self._epoch_frames = place, time_ns, 0
-        kept = StreamState(waiting=old.waiting, last=old.last)
-        if self._plan.packets is not None:
-            kept = replace(kept, before=old.before)
+        kept = kept_router(old, self._plan)
         self._router = StreamRouter(self._stream, self._plan, self.models.packets, kept)
-        self._audit.reset(epoch)
+        self._audit.reset(epoch + 1)
+        if self._version.shadow is not None:
+            self._version.shadow.restart(time_ns)
         self._trial = self._new_trial(time_ns) if self._tries else None
 
     def _new_trial(self, begun_ns: int, resume: TrialState | None = None) -> Trial:

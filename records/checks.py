@@ -50,5 +50,12 @@ def check_time(field: str, value: object) -> None:
 
 def check_finite(field: str, value: object) -> None:
     """Raise RecordError unless `value` is a finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not _is_finite(value):
         raise RecordError(f"{field} must be a finite number, got {value!r}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False

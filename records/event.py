@@ -17,7 +17,8 @@ class EventKind(StrEnum):
     the accuracy contract was broken, or a plan certified or refused; WINDOW, with the reason, that
     a window of an aggregate lacks frames or answers, or that frames came too late for it.
     ASSERTION tells, with the reason, that an assertion failed or was switched off, or counts
-    findings and corrections that were held back.
+    findings and corrections that were held back. MODEL tells, with the reason, that another version
+    of a model decides from here on, and how a candidate did beside it.
     """
 
     OPENED = "opened"
@@ -31,6 +32,7 @@ class EventKind(StrEnum):
     CONTRACT = "contract"
     WINDOW = "window"
     ASSERTION = "assertion"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ REPLAYS = "sightflow.replays"
 """The header that counts how often a dead letter was sent again."""
 
 
+_MOST_DIGITS = 9
+
+
 class Reason(StrEnum):
     """Why a message is a dead letter; a fixed word for headers, filters and metrics.
 
@@ -85,7 +88,8 @@ class Message:
     def replays(self) -> int:
         """How often it was a dead letter and sent again."""
         found = [value or b"" for name, value in self.headers if name == REPLAYS]
-        return int(found[-1]) if found and found[-1].isdigit() else 0
+        told = found[-1] if found else b""
+        return int(told) if told.isdigit() and len(told) <= _MOST_DIGITS else 0
 
 
 @dataclass(frozen=True, slots=True)

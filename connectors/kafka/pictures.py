@@ -86,6 +86,15 @@ class CodedPixels:
         """
         return self._pixels().rgb(width, height)
 
+    @property
+    def held_bytes(self) -> int:
+        """What they take in memory before they are decoded, bytes."""
+        return len(self._data)
+
+    def detached(self) -> CodedPixels:
+        """The same pixels, not decoded yet."""
+        return CodedPixels(self._data, self._content_type)
+
     def check(self) -> None:
         """Decode now, so that damage shows where the bytes are still at hand.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
@@ -11,15 +10,15 @@ from zlib import crc32
 import structlog
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from connectors.codec import encode, to_json
 from connectors.kafka.cluster import Cluster, Place
 from connectors.kafka.dead_letters import to_message
-from connectors.kafka.headers import JSON, MSGPACK, Header, event_source, record_headers
+from connectors.kafka.headers import Header, event_source
 from connectors.kafka.messages import DeadLetter, Message, Reason
+from connectors.kafka.prepared import Prepared, prepare
 from connectors.kafka.producer import ConfirmedProducer, MessageTooLargeError
-from connectors.kafka.topics import DEAD_LETTERS, TopicKind, topic_kind
+from connectors.kafka.topics import DEAD_LETTERS, RETRAINING, TopicKind
 from connectors.kafka.written import SENDER, Identity, identity, written_since
-from records import CodecError, Record, RecordError, SightflowError
+from records import Record, RecordError, SightflowError
 from records.checks import check_name
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from connectors.kafka.settings import KafkaSettings
 
-Outgoing = Record | DeadLetter
+Outgoing = Record | Prepared | DeadLetter
 """What a sink writes."""
 
 MOST_WRITERS = 1024
@@ -141,8 +140,10 @@ class KafkaWriter(StatefulSinkPartition["Sequence[Outgoing]", WriterState]):
             for item in items:
                 if isinstance(item, DeadLetter):
                     self._bury(item)
-                else:
+                elif isinstance(item, Prepared):
                     self._write(item)
+                else:
+                    self._write(prepare(item, self._wanted.flow, self._wanted.content))
 
     def snapshot(self) -> WriterState:
         """Wait until all is delivered, and make it visible: so an epoch ends.
@@ -164,7 +165,7 @@ class KafkaWriter(StatefulSinkPartition["Sequence[Outgoing]", WriterState]):
 
     def _begin(self, resume: WriterState | None) -> None:
         """Note where each partition ends; when resuming, find what was written since."""
-        kinds = [*TopicKind, DEAD_LETTERS]
+        kinds = [*TopicKind, RETRAINING, DEAD_LETTERS]
         with Cluster(self._settings) as cluster:
             topics = cluster.topics(map(self._settings.topic, kinds), committed=False)
         self._topics = set(topics)
@@ -201,24 +202,17 @@ class KafkaWriter(StatefulSinkPartition["Sequence[Outgoing]", WriterState]):
                 f"topic {topic} must exist at {self._settings.servers}; create it first"
             )
 
-    def _write(self, record: Record) -> None:
-        topic = self._settings.topic(topic_kind(record))
-        json_wanted = self._wanted.content == "json"
-        headers = record_headers(record, self._wanted.flow, JSON if json_wanted else MSGPACK)
-        key, value, fault = record.stream.encode(), b"", ""
-        try:
-            value = _json(record) if json_wanted else encode(record)
-        except CodecError as error:
-            fault = str(error)
+    def _write(self, item: Prepared) -> None:
+        topic, fault = self._settings.topic(item.kind), item.fault
         if not fault:
             try:
-                self._send(topic, key, headers, value)
+                self._send(topic, item.key, list(item.headers), item.value)
             except MessageTooLargeError as error:
                 fault = str(error)
         if fault:
-            original = Message(topic, -1, -1, -1, key, tuple(headers), value)
+            original = Message(topic, -1, -1, -1, item.key, item.headers, item.value)
             letter = DeadLetter(original, Reason.OVERSIZED, fault)
-            _log.error("record not written", topic=topic, record=record.id, reason=fault)
+            _log.error("record not written", topic=topic, record=item.id, reason=fault)
             self._on_dead_letter(letter)
             self._bury(letter)
 
@@ -243,7 +237,7 @@ class KafkaWriter(StatefulSinkPartition["Sequence[Outgoing]", WriterState]):
 
 
 class KafkaSink(FixedPartitionedSink["Sequence[Outgoing]", WriterState]):
-    """Writes ``(key, records or dead letters)`` to the topics of their kinds.
+    """Writes ``(key, records, prepared messages or dead letters)`` to the topics of their kinds.
 
     Every message is confirmed by all replicas in sync before the epoch that it belongs to ends; if
     one is not, the run fails and, resumed, sends it again. docs/kafka.md tells what is guaranteed.
@@ -283,12 +277,6 @@ class KafkaSink(FixedPartitionedSink["Sequence[Outgoing]", WriterState]):
         """
         name = f"{self._settings.topic_prefix}-{self._wanted.flow}-{step_id}-{for_part}"
         return KafkaWriter(self._settings, self._wanted, name, self._on_dead_letter, resume_state)
-
-
-def _json(record: Record) -> bytes:
-    return json.dumps(
-        to_json(record), sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
 
 
 def _unheard(letter: DeadLetter) -> None:

@@ -125,7 +125,7 @@ def read(path: Path, known: Sequence[RetrainingItem], settings: ImportSettings) 
     reading = _Reading(path, Reader(known, settings))
     try:
         reading.parser.Parse(data, True)  # noqa: FBT003 - expat takes it by position
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an unknown encoding
         raise SightflowError(f"{path} must be XML: {error}; export it again") from error
     return reading.reader.finish()
 

@@ -111,19 +111,23 @@ def write_json(path: Path, value: object) -> None:
     write_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
     """Read a file of labels.
 
     Raises:
-        SightflowError: it cannot be read, or is larger than `MOST_FILE_BYTES`.
+        SightflowError: it cannot be read, or is larger than `most` bytes.
     """
     try:
-        size = path.stat().st_size
-        if size > MOST_FILE_BYTES:
-            raise SightflowError(f"{path} must be at most {MOST_FILE_BYTES} bytes, got {size}")
-        return path.read_bytes()
+        # A pipe would block, and a device never end.
+        if not path.is_file():
+            raise SightflowError(f"{path} must be a file; name a file of labels")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise SightflowError(f"{path} must be at most {most} bytes, got {path.stat().st_size}")
     except OSError as error:
         raise SightflowError(f"{path} cannot be read: {error}; name a file of labels") from error
+    return data
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever is in the file

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from connectors.codec_fields import shown
 from connectors.labels.exchange import (
@@ -44,7 +45,11 @@ CLASSES = "classes.txt"
 LABELS, PREDICTIONS, SPLIT = "labels", "predictions", "train"
 """The folders of labels and of weak labels, and the one in each of them."""
 
+MOST_YAML_BYTES = 2**20
+"""The largest file of classes, bytes: YAML takes much time and memory for its size."""
+
 _FIELDS = 5
+_MOST_NUMBER = 2**63
 
 
 def write(folder: Path, entries: Sequence[Entry], classes: Sequence[str]) -> Exported:
@@ -146,20 +151,36 @@ def _read_line(
     reader.box(place, item, names.get(number, number), corners)
 
 
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever is in the file
+    """Read YAML without aliases: small files of them can stand for more than memory holds."""
+    data = read_file(path, MOST_YAML_BYTES)
+    try:
+        if any(isinstance(each, AliasEvent) for each in YAML(typ="safe", pure=True).parse(data)):
+            raise SightflowError(f"{path} must hold no aliases (*name); write the values out")
+        return YAML(typ="safe", pure=True).load(data)
+    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
+        # The parser raises plain Python errors for some broken scalars and tags.
+        raise SightflowError(f"{path} must be YAML: {error}") from error
+
+
+def _is_name(value: object) -> bool:
+    """Whether this may be a class's name: a text, or a number that YAML made of one."""
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) < _MOST_NUMBER)
+
+
 def _names(path: Path) -> dict[int, str]:
     """The name of each class by its number."""
     data = path / DATA
     if data.is_file():
-        try:
-            found: Any = YAML(typ="safe", pure=True).load(read_file(data))
-        except (YAMLError, RecursionError, ValueError) as error:
-            raise SightflowError(f"{data} must be YAML: {error}") from error
+        found = _read_yaml(data)
         names = found.get("names") if isinstance(found, dict) else None
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict):
-            return {key: str(name) for key, name in names.items() if isinstance(key, int)}
-        raise SightflowError(f"{data} must have names, a list or a map from numbers")
+            named = {key: name for key, name in names.items() if isinstance(key, int)}
+            if all(map(_is_name, named.values())):
+                return {key: str(name) for key, name in named.items()}
+        raise SightflowError(f"{data} must have names, a list or a map from numbers, of texts")
     for file in (path / CLASSES, path / LABELS / CLASSES):
         if file.is_file():
             lines = read_file(file).decode("utf-8", "replace").splitlines()

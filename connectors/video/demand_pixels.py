@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from connectors.video.groups import PACKET_OVERHEAD_BYTES
 from connectors.video.pixels import AvPixels
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ class OnDemandPixels:
             SourceError: the frame's packets are no longer kept, or it is damaged.
         """
         return self.decoded().rgb(width, height)
+
+    @property
+    def held_bytes(self) -> int:
+        """What they take in memory besides the packets, which the decoder bounds, bytes."""
+        return PACKET_OVERHEAD_BYTES
+
+    def detached(self) -> OnDemandPixels:
+        """The same pixels as another object, which no bound of the source counts."""
+        return OnDemandPixels(self._decoder, self._group, self._number, leading=self._leading)
 
     def decoded(self) -> AvPixels:
         """The decoded frame, which no bound of memory counts.

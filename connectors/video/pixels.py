@@ -69,6 +69,15 @@ class AvPixels:
         """
         return _rgb(self._frame, width, height)
 
+    @property
+    def held_bytes(self) -> int:
+        """What they take in memory, bytes."""
+        return sum(plane.buffer_size for plane in self._frame.planes)
+
+    def detached(self) -> AvPixels:
+        """The same pixels as another object, which no bound of the source counts."""
+        return AvPixels(self._frame)
+
     def __reduce__(self) -> tuple[Any, ...]:
         frame = self._frame
         colour = tuple(int(getattr(frame, name)) for name in _COLOUR_FIELDS)

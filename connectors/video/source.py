@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _POLL = timedelta(milliseconds=5)
 """How long the flow leaves a stream alone that had nothing ready."""
 
+_GOES_ON = frozenset({"stopped", "removed"})
+"""The reasons of an end after which a stream may go on another time."""
+
 Item = tuple[str, FrameBatch]
 """What the source emits: the stream's name, which is the key, and a batch."""
 
@@ -77,7 +80,7 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
         if self._finished:
             raise StopIteration
         if self._stop.is_set():
-            batches = self._drain()
+            batches = self._drain("stopped")
         else:
             batches = self._ready() if self._pacer.wait(self._due_ns) == 0 else []
             self._pace(batches)
@@ -92,6 +95,11 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
         """Where to go on: after the last frame that was emitted."""
         numbering = self._numbering
         return to_state(self._position, numbering.sequence, numbering.time_ns, ended=self._complete)
+
+    def remove(self) -> list[Item]:
+        """Everything that is ready, and the end of a stream that is taken out of a run."""
+        batches = [] if self._finished else self._drain("removed")
+        return [(self._stream, batch) for batch in batches]
 
     def close(self) -> None:
         """End the thread."""
@@ -121,13 +129,13 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
             return [self._finish(batch, "")]
         return [batch] if batch.frames or batch.events else []
 
-    def _drain(self) -> list[FrameBatch]:
+    def _drain(self, reason: str) -> list[FrameBatch]:
         """Everything that is ready, and the end."""
         self._ahead.stop()
         batches = []
         while self._ahead.frames and self._room():
             batches.append(self._take(self._room()))
-        return [*batches, self._finish(self._take(0), "stopped")]
+        return [*batches, self._finish(self._take(0), reason)]
 
     def _take(self, frames: int) -> FrameBatch:
         items = self._ahead.take(frames)
@@ -143,7 +151,7 @@ class VideoPartition(StatefulSourcePartition[Item, StreamState]):
 
     def _finish(self, batch: FrameBatch, reason: str) -> FrameBatch:
         """The last batch: with the events that are left, and the end."""
-        self._finished, self._complete = True, reason != "stopped"
+        self._finished, self._complete = True, reason not in _GOES_ON
         rest = () if reason == "frames_at_most" else self._take(0).events
         self._ahead.close()
         return FrameBatch(
@@ -185,6 +193,10 @@ class VideoSource(FixedPartitionedSource[Item, StreamState]):
         self._stop = stop
         self._clock = clock
         self._own = sorted(self._streams if own is None else own)
+
+    def settings(self, stream: str) -> VideoSettings:
+        """The settings of a stream."""
+        return self._streams[stream]
 
     def list_parts(self) -> list[str]:
         """The names of the streams that this process opens."""

@@ -235,7 +235,7 @@ def test_iso_time(time_ns: int, text: str) -> None:
             repacked(event(), kind="exploded"),
             (
                 "event.kind must be one of opened, lost, reconnected, corrupt, dropped, truncated, "
-                "unreadable, ended, contract, window, assertion, got 'exploded'"
+                "unreadable, ended, contract, window, assertion, model, got 'exploded'"
             ),
         ),
         (repacked(event(), count=1.0), "event.count must be a whole number, got float"),

@@ -46,6 +46,7 @@ def test_records_are_counted() -> None:
         'sightflow_packets_corrupt_total{reason="decode_error",stream="gate"}': 1,
         'sightflow_packets_corrupt_total{reason="unknown",stream="gate"}': 1,
         'sightflow_stream_events_total{kind="opened",stream="gate"}': 1,
+        'sightflow_stream_up{stream="gate"}': 1,
         'sightflow_stream_events_total{kind="dropped",stream="gate"}': 2,
         'sightflow_stream_events_total{kind="corrupt",stream="gate"}': 1,
         'sightflow_stream_events_total{kind="truncated",stream="gate"}': 1,

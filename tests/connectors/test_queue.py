@@ -60,7 +60,9 @@ def test_items_and_crops_outlive_the_process_and_are_known_when_they_come_again(
     with RetrainingQueue(path) as queue:
         assert queue.add(entries, 5) == QueueAdded(added=3)
     with RetrainingQueue(path) as queue:
-        assert queue.add([*entries, pictured(3)], 6) == QueueAdded(added=1, known=3)
+        assert queue.add([*entries, pictured(3)], 6) == QueueAdded(
+            added=1, known=tuple(one.id for one, _ in entries)
+        )
         found = queue.items()
         assert [one.item for one in found] == [entry[0] for entry in [*entries, pictured(3)]]
         assert [one.added_ns for one in found] == [5, 5, 5, 6]
@@ -94,7 +96,7 @@ def test_the_lowest_priority_leaves_first_and_the_oldest_of_equals() -> None:
     entries: list[Entry] = [(item(k, priority=p), None) for k, p in enumerate((0.5, 0.1, 0.9, 0.5))]
     assert filled(entries, most_items=2) == (
         [2, 3],
-        QueueAdded(added=4, evicted={"quota": 2}),
+        QueueAdded(added=4, evicted={("quota", "gate"): 2}),
     )
 
 
@@ -102,7 +104,7 @@ def test_each_stream_has_its_share() -> None:
     entries: list[Entry] = [(item(k, "loud", 0.9), None) for k in range(5)]
     entries.append((item(9, "quiet", 0.1), None))
     kept, done = filled(entries, most_per_stream=2)
-    assert (kept, done.evicted) == ([3, 4, 9], {"stream_quota": 3})
+    assert (kept, done.evicted) == ([3, 4, 9], {("stream_quota", "loud"): 3})
 
 
 def test_bytes_have_a_quota_too() -> None:
@@ -110,7 +112,7 @@ def test_bytes_have_a_quota_too() -> None:
     one = len(picture(5)) + 1000
     kept, done = filled(entries, most_bytes=3 * one)
     assert kept == [3, 4, 5]
-    assert done.evicted == {"bytes_quota": 3}
+    assert done.evicted == {("bytes_quota", "gate"): 3}
 
 
 def test_items_are_kept_for_so_long_and_labelled_ones_until_removed(path: Path) -> None:
@@ -118,7 +120,7 @@ def test_items_are_kept_for_so_long_and_labelled_ones_until_removed(path: Path) 
         queue.add([pictured(0)], 0)
         assert queue.label({item(0).id: Label("human", class_name="A")}, 1) == ()
         queue.add([pictured(1)], 2 * SECOND)
-        assert queue.add([], 13 * SECOND).evicted == {"expired": 1}
+        assert queue.add([], 13 * SECOND).evicted == {("expired", "gate"): 1}
         assert sequences(queue) == [0]
         assert queue.remove([item(0).id, item(1).id]) == 1
         assert queue.items() == []

@@ -8,17 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.kafka import KafkaSink, KafkaSinkSettings
 from connectors.kafka.messages import Message
 from connectors.queue import RetrainingQueue
 from connectors.queue_codec import encode_item
-from connectors.queue_kafka import from_message, to_message
+from connectors.queue_kafka import from_message, prepare, to_message
 from records import CodecError, RecordError
+from tests.support.dataflows import run_into
+from tests.support.kafka_broker import create, headers_of, read
 from tests.support.queues import item, items, pictured, signalled
 from tests.support.records import repeatable
 
 if TYPE_CHECKING:
     from connectors.queue_items import Entry
     from records import RetrainingItem
+    from tests.support.kafka_broker import Broker
 
 
 def message(entry: Entry, **changes: Any) -> Message:
@@ -111,3 +115,49 @@ def test_a_crop_that_is_not_the_items_is_not_sent() -> None:
     with pytest.raises(CodecError) as caught:
         to_message((one, bytes(9 * 2**20)), "flow")
     assert str(caught.value) == f"{one.id}: a crop must be at most 8388608 bytes"
+
+
+def test_prepared_items_are_sent_as_records_are(broker: Broker) -> None:
+    settings = broker.settings()
+    create(settings, "retraining", "deadletters")
+    entries = [pictured(0), signalled(1), (item(2), None)]
+    sink = KafkaSink(settings, KafkaSinkSettings("flow"))
+    items = [(one.stream, [prepare((one, data), "flow")]) for one, data in entries]
+    run_into(sink, items)
+    found = read(settings, settings.topic("retraining"))
+    assert [from_message(Message.of(one)) for one in found] == entries
+    assert read(settings, settings.topic("deadletters")) == []
+
+
+def test_a_run_that_goes_on_sends_no_item_twice(broker: Broker) -> None:
+    settings = broker.settings()
+    create(settings, "retraining")
+    sink = KafkaSink(settings, KafkaSinkSettings("flow"))
+    first = sink.build_part("sink", "0000", None)
+    before = first.snapshot()
+    first.write_batch([[prepare(pictured(0), "flow")]])
+    first.snapshot()
+    first.close()
+    again = sink.build_part("sink", "0000", before)
+    again.write_batch([[prepare(pictured(k), "flow")] for k in range(2)])
+    again.snapshot()
+    again.close()
+    found = [from_message(Message.of(one)) for one in read(settings, settings.topic("retraining"))]
+    assert [one.sequence for one, _ in found] == [0, 1]
+
+
+def test_an_item_that_is_too_large_becomes_a_dead_letter(broker: Broker) -> None:
+    settings = broker.settings(max_message_bytes=2000)
+    create(settings, "retraining", "deadletters")
+    large = prepare((pictured(1)[0], bytes(9 * 2**20)), "flow")
+    assert large.fault == f"{large.id}: a crop must be at most 8388608 bytes"
+    run_into(
+        KafkaSink(settings, KafkaSinkSettings("flow")),
+        [("gate", [prepare(pictured(0), "flow")]), ("gate", [large])],
+    )
+    assert read(settings, settings.topic("retraining")) == []
+    letters = [headers_of(one) for one in read(settings, settings.topic("deadletters"))]
+    assert [one["sightflow.error.id"] for one in letters] == [
+        f"{settings.topic('retraining')}:{item(k).id}" for k in range(2)
+    ]
+    assert {one["sightflow.error.class"] for one in letters} == {"oversized"}

@@ -31,7 +31,14 @@ from operators.assertions.multibox import Multibox
 from operators.assertions.velocity import Velocity
 from operators.audit import AuditSettings
 from operators.budget import BudgetSettings
-from operators.cascade import Cascade, CascadeSettings, Models, TrialSettings
+from operators.cascade import (
+    Cascade,
+    CascadeSettings,
+    CascadeVersion,
+    Models,
+    TrialSettings,
+)
+from operators.cascade_settings import ShadowSettings
 from operators.difference import DifferenceSettings
 from operators.ecg_stream import EcgStream, EcgStreamSettings
 from operators.false_alarms import FalseAlarmSettings
@@ -49,12 +56,15 @@ from operators.plan import Band, Plan
 from operators.predicate import Predicate
 from operators.retraining import Admission
 from operators.retraining_nomination import Nomination
+from operators.retraining_pictures import RetrainingPictures
 from operators.retraining_settings import (
     AdmissionSettings,
     Candidate,
     Candidates,
+    Nominations,
     NominationSettings,
 )
+from operators.retraining_signals import CutSettings, RetrainingSignals
 from operators.track import Track, TrackSettings
 from operators.window import Windows
 from operators.window_settings import Aggregate, WindowSettings
@@ -70,6 +80,7 @@ from records import (
     VerdictBatch,
 )
 from records.finding import DETECTIONS
+from tests.support import queues
 from tests.support.ecg import Loudness, readings
 from tests.support.pictures import (
     TENTH_NS,
@@ -83,6 +94,8 @@ from tests.support.sensors import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from records import Pixels, RetrainingItem
 
 LEVELS = [10, 10, 11, 40, 41, 41, 90, 90, 12, 12, 12, 60]
 
@@ -124,6 +137,19 @@ def _audited(resume: Any) -> Cascade:
         trial=TrialSettings(0.4),
     )
     return Cascade(settings, models, resume)
+
+
+def _shadowed(resume: Any) -> Cascade:
+    # The candidate looks at packets, and at more of them than the version that decides.
+    models = Models(Brightness(), BrightnessScorer(), SizeScorer())
+    judged = ShadowSettings(least_audited=2, confidence=0.5, worse_by=0.5)
+    settings = CascadeSettings(
+        Plan(packets=Band(0.05, 0.05)), Predicate("person"), audit=AUDIT, shadow=judged,
+        probation_seconds=60,
+    )  # fmt: skip
+    candidate = CascadeVersion(replace(settings, plan=PLAN), models, "gate@2")
+    version = CascadeVersion(settings, models, "gate@1", candidate)
+    return Cascade(settings, models, resume, versions=lambda _: version)
 
 
 def _verdicts() -> list[Any]:
@@ -268,10 +294,46 @@ def _candidates() -> list[Any]:
     ]  # fmt: skip
 
 
+class _NoPictures:
+    """Gives no picture: frames do not survive a restart, so no picture may depend on one."""
+
+    bytes_at_most = 1000
+
+    def keep(self, pixels: Pixels) -> tuple[Pixels, int]:
+        return pixels, 100
+
+    def picture(self, pixels: Pixels, item: RetrainingItem, box: object) -> None:
+        del pixels, item, box
+
+
+def _frames_and_nominations() -> list[Any]:
+    logic = _nomination(None)
+    outs = [out for one in _verdicts_and_findings() if (out := logic.on_item(one)) is not None]
+    return [item for pair in zip(_frames(), outs, strict=False) for item in pair]
+
+
+def _signals_and_nominations() -> list[Any]:
+    """Blocks of a signal, and what is nominated of the seconds before."""
+    blocks = readings(SIGNAL, 9)
+    return [
+        each
+        for one in blocks
+        for each in (
+            one,
+            Nominations(one.stream, (queues.item(one.sequence, one.stream, time_ns=one.time_ns),)),
+        )
+    ]
+
+
+def _keep_window(item: RetrainingItem, window: Reading) -> Candidate:
+    return Candidate(item, window.samples.tobytes())
+
+
 RULES = [CountRule("one", "person", at_least=1, clear_seconds=0.1)]
 CASES: dict[object, Case] = {
     Cascade: Case(_cascade, _frames, FrameBatch("gate", ())),
     "audited": Case(_audited, _frames, FrameBatch("gate", ())),
+    "shadowed": Case(_shadowed, _frames, FrameBatch("gate", ())),
     Track: Case(lambda resume: Track(TrackSettings(), resume), _verdicts, VerdictBatch("gate", ())),
     Episodes: Case(
         lambda resume: Episodes(RULES, AlertOrigin(), resume), _verdicts, VerdictBatch("gate", ())
@@ -300,6 +362,16 @@ CASES: dict[object, Case] = {
         lambda resume: Admission(AdmissionSettings(most_per_episode=1), resume),
         _candidates,
         Candidates("gate", ()),
+    ),
+    RetrainingPictures: Case(
+        lambda _: RetrainingPictures(_NoPictures()),
+        _frames_and_nominations,
+        FrameBatch("gate", ()),
+    ),
+    RetrainingSignals: Case(
+        lambda resume: RetrainingSignals(CutSettings(4), _keep_window, resume),
+        _signals_and_nominations,
+        Nominations("bed", ()),
     ),
     Join: Case(_join, _verdicts_and_scans, VerdictBatch("gate", ())),
 }

@@ -14,6 +14,7 @@ from operators.assertions.api import Moment, MomentBatch
 from operators.assertions.flicker import Flicker
 from operators.assertions.monitor import Monitored, MonitorSettings, monitor
 from operators.retraining import admit
+from operators.retraining_held import concerned_box, held_frames, item_of, notes_of
 from operators.retraining_nomination import Nomination
 from operators.retraining_settings import (
     AdmissionSettings,
@@ -43,6 +44,8 @@ from records import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from records.finding import Box
 
 SECOND = 10**9
 TENTH = SECOND // 10
@@ -76,12 +79,16 @@ def nominate(items: Sequence[Any], **settings: Any) -> list[RetrainingItem]:
 
 def test_a_finding_nominates_its_frame_when_nothing_more_can_be_found_of_it() -> None:
     settings = NominationSettings(
-        random_seconds=0, hold_seconds=0.5, uri="rtsp://gate", model="m", configuration="c"
+        random_seconds=0,
+        hold_seconds=0.5,
+        uris={"gate": "rtsp://gate"},
+        model="m",
+        configuration="c",
     )
     logic = Nomination(settings)
     assert logic.on_item(verdicts(*range(8))) is None
     assert logic.on_item(monitored(3, finding(2, object="4", model_wrong=0.9))) is None
-    assert logic.on_item(monitored(6)) is None
+    assert logic.on_item(monitored(6)) == Nominations("gate", (), left=(1, TENTH))
     assert logic.on_item(monitored(7)) == Nominations(
         "gate",
         (
@@ -91,6 +98,8 @@ def test_a_finding_nominates_its_frame_when_nothing_more_can_be_found_of_it() ->
                 uri="rtsp://gate", model="m", configuration="c",
             ),
         ),
+        left=(2, 2 * TENTH),
+        boxes={2: (10.0, 10.0, 30.0, 50.0)},
     )  # fmt: skip
 
 
@@ -190,6 +199,59 @@ def test_a_mistake_that_the_audit_saw_is_nominated_with_the_reference_answer() -
     assert one.label == Label("reference", boxes=PERSON)
 
 
+def test_the_reference_answer_labels_the_random_share_for_free() -> None:
+    every = [
+        verdict(0), verdict(1, stage=Stage.DIFFERENCE, copied_from=0),
+        verdict(2, positive=True, audited=True, unaudited=True),
+    ]  # fmt: skip
+    items = [
+        item_of("gate", replace(frame, chance=0.5), (), NominationSettings())
+        for frame in held_frames(VerdictBatch("gate", tuple(every)))
+    ]
+    free = Label("reference", boxes=PERSON)
+    assert [one and one.label for one in items] == [free, None, free]
+
+
+def test_where_assertions_changed_something_their_label_stays() -> None:
+    drop = finding(1, correction(CorrectionKind.DROP, 1), correction_right=0.5)
+    (frame,) = held_frames(VerdictBatch("gate", (verdict(1),)))
+    notes = [note for _, note in notes_of(drop, "e", 3)]
+    one = item_of("gate", replace(frame, chance=0.5), notes, NominationSettings())
+    assert one is not None
+    assert one.label == Label("flicker", boxes=PERSON.of_classes([]), probability=0.5)
+    # A finding alone doubts the reference: its answer is then no label.
+    doubt = [note for _, note in notes_of(finding(1), "e", 3)]
+    only_found = item_of("gate", frame, doubt, NominationSettings())
+    assert only_found is not None
+    assert only_found.label is None
+
+
+def test_what_the_findings_of_a_frame_are_about() -> None:
+    two = Detections.of([[10, 10, 30, 50], [90, 90, 99, 99]], [0.9] * 2, ["car"] * 2, tracks=[4, 5])
+    (frame,) = held_frames(VerdictBatch("gate", (verdict(1, answer=two),)))
+    placed = correction(CorrectionKind.DROP, 1)
+
+    def box(*findings: Finding) -> Box | None:
+        return concerned_box(frame, [note for one in findings for _, note in notes_of(one, "e", 3)])
+
+    assert box(finding(1), finding(1, object="6"), finding(1, object="front door")) is None
+    assert box(finding(1, object="5")) == (90.0, 90.0, 99.0, 99.0)
+    assert box(finding(1, placed, object="5")) == (10.0, 10.0, 30.0, 50.0)
+    assert box(finding(1, object="4"), finding(1, object="5")) == (10.0, 10.0, 99.0, 99.0)
+
+
+def test_what_waits_at_the_end_leaves() -> None:
+    logic = Nomination(NominationSettings(random_seconds=0, hold_seconds=5))
+    assert logic.flush() is None
+    logic.on_item(verdicts(*range(8)))
+    logic.on_item(monitored(7, finding(6)))
+    resumed = Nomination(NominationSettings(random_seconds=0, hold_seconds=5), logic.snapshot())
+    rest = resumed.flush()
+    assert rest is not None
+    assert ([one.sequence for one in rest.items], rest.left) == ([6], (7, 7 * TENTH))
+    assert resumed.flush() is None
+
+
 def test_the_random_share_is_drawn_with_a_known_probability() -> None:
     batches = [verdicts(*range(k, k + 100)) for k in range(0, 10_000, 100)]
     items = nominate(batches, random_seconds=10.0, hold_seconds=0.0)
@@ -230,8 +292,9 @@ def test_findings_that_come_too_late_or_for_frames_that_never_came_are_counted()
     logic = Nomination(NominationSettings(random_seconds=0, hold_seconds=0.5))
     logic.on_item(verdicts(0, 1, 3, 4, 5, 6, 7, 8, 9))
     logic.on_item(monitored(5, finding(2)))
-    assert logic.on_item(monitored(9)) == Nominations("gate", (), {Dropped.LATE: 1})
-    assert logic.on_item(monitored(9, finding(0))) == Nominations("gate", (), {Dropped.LATE: 1})
+    late = {Dropped.LATE: 1}
+    assert logic.on_item(monitored(9)) == Nominations("gate", (), late, (4, 4 * TENTH))
+    assert logic.on_item(monitored(9, finding(0))) == Nominations("gate", (), late, (4, 4 * TENTH))
 
 
 def test_what_is_said_of_the_input_nominates_nothing() -> None:
@@ -281,6 +344,7 @@ def test_what_is_found_in_a_dataflow_is_nominated_and_admitted() -> None:
     ("changes", "message"),
     [
         ({"random_seconds": -1.0}, "random_seconds must be at least 0, got -1.0"),
+        ({"reference_seconds": -1.0}, "reference_seconds must be at least 0, got -1.0"),
         ({"random_seconds": 1e-12}, "random_seconds must be 0 or at least 1e-09, got 1e-12"),
         ({"hold_seconds": float("inf")}, "hold_seconds must be at least 0, got inf"),
         ({"most_held": 0}, "most_held must be at least 1, got 0"),
