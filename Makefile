@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sightflow-installed
 
-.PHONY: help setup demo test chaos lint clean
+.PHONY: help setup demo test chaos lint wheel sbom clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /'
@@ -23,6 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 		$(BIN)/python -m pip install --quiet -c constraints.txt --index-url "$(TORCH_INDEX)" torch torchvision; \
 	fi
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[litert,dev]'
+	@$(BIN)/python -m flows.dashboard.vendor || true
 	@touch $(STAMP)
 	@echo "Ready: $(BIN)/sightflow"
 
@@ -43,6 +44,14 @@ lint: $(STAMP) ## Check style, types and layers.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+wheel: $(STAMP) ## Build the wheel and the source archive into dist/.
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+sbom: $(STAMP) ## Write the bill of materials, CycloneDX, into dist/.
+	@mkdir -p dist
+	@$(BIN)/python docker/sbom.py dist/sbom.json
+	@echo "dist/sbom.json"
 
 clean: ## Remove what the other commands made.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -42,10 +42,12 @@ class Asserted:
 
     Attributes:
         verdicts: The verdicts, corrected where that is asked for.
+        monitored: What was found, calibrated, by stream.
         records: Findings, alerts, and what there is to say of the assertions, by stream.
     """
 
     verdicts: KeyedStream[VerdictBatch]
+    monitored: KeyedStream[Monitored]
     records: list[KeyedStream[list[Record]]]
 
 
@@ -68,12 +70,13 @@ def assert_on(
     found = found_in("answer", moments, assertions, origin)
     section = assertions.section
     if not section.correct:
-        return Asserted(decided, found.records)
+        return Asserted(decided, found.monitored, found.records)
     asked = CorrectorSettings(section.correct, section.hold_seconds)
     sure = op.map_value(
         "sure", found.monitored, partial(_sure, assertions.calibration, section.correct)
     )
-    return Asserted(correct("corrections", decided, sure, asked), found.records)
+    corrected = correct("corrections", decided, sure, asked)
+    return Asserted(corrected, found.monitored, found.records)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
        ├────► observe ─► windows ─────────────────────────────┤
        └────► cascade ─► track ─┬─► verdicts, audit, contract ─┼─► records ─► every sink
     detections of others ─┘     └─► episodes ─────────────────┘
+    verdicts, findings, frames ─► put aside ─► retraining queue
     messages not understood ─► dead letters ─► Kafka
 
 The items between the steps are batches, keyed by stream; the sinks take lists of records.
@@ -19,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
-from typing_extensions import override
 
 from connectors.codec import kind_of
 from flows.asserted import assert_on
 from flows.inputs import Inputs, open_inputs
 from flows.lidar import joined
 from flows.member import ALONE
+from flows.model_reference import registry_name
+from flows.retraining import frames_aside, put_aside
 from flows.shards import ONE_SHARD
 from flows.signals import heard
+from flows.sinks import Nowhere
 from flows.windows import observe_settings, window_proxies, window_settings
 from models.detectors import DetectorSettings
 from operators.alerting import AlertOrigin, CountRule, episodes
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
     from flows.config import AlertSection, Configuration, WindowSection
     from flows.lidar import Lidars
     from flows.member import Member
+    from flows.retraining import Retraining
     from flows.shards import Shards
     from flows.signals import Classifier
+    from operators.retraining_settings import Candidates
     from records import Alert, Clock, FrameBatch, Record, VerdictBatch
 
 Records = tuple[str, "Sequence[Record]"]
@@ -83,6 +87,7 @@ class Parts:
         classifier: Classifies signals; None for nobody.
         lidars: The LIDARs beside cameras; None for none.
         assertions: The model assertions and checks of the input; None for none.
+        retraining: What puts items into the retraining queue; None for nothing.
         shards: The groups of the streams; those of a group share a process.
         member: Which process this is.
     """
@@ -101,6 +106,7 @@ class Parts:
     classifier: Classifier | None = None
     lidars: Lidars | None = None
     assertions: Assertions | None = None
+    retraining: Retraining | None = None
     shards: Shards = ONE_SHARD
     member: Member = ALONE
 
@@ -120,35 +126,46 @@ def build(
     flow = Dataflow(flow_id(configuration.name))
     opened = inputs(flow, configuration, parts)
     outputs: list[KeyedStream[list[Record]]] = []
+    aside: list[KeyedStream[Candidates]] = []
     if opened.frames is not None:
-        outputs += _seen(opened.frames, opened, configuration, parts)
+        outputs += _seen(opened.frames, opened, configuration, parts, aside)
     if opened.signals is not None:
-        outputs += heard(opened.signals, parts.classifier, parts.assertions, parts.origin)
+        outputs += heard(
+            opened.signals, parts.classifier, parts.assertions, parts.origin,
+            parts.retraining, aside,
+        )  # fmt: skip
     if opened.sighted is not None:
         outputs.append(opened.sighted.records)
     if opened.records is not None:
         outputs.append(opened.records)
     records = op.inspect("observe", op.merge("records", *outputs), lambda _, i: parts.observe(i))
-    _write(records, opened, configuration, parts)
+    _write(records, opened, configuration, parts, put_aside(aside, parts.retraining))
     return flow
 
 
 def _seen(
-    frames: KeyedStream[FrameBatch], opened: Inputs, configuration: Configuration, parts: Parts
+    frames: KeyedStream[FrameBatch],
+    opened: Inputs,
+    configuration: Configuration,
+    parts: Parts,
+    aside: list[KeyedStream[Candidates]],
 ) -> list[KeyedStream[list[Record]]]:
     """What follows from frames, and from what other programs saw in theirs."""
     frames = op.inspect("entered", frames, lambda _, item: parts.entered(item[1]))
     if parts.assertions is not None and parts.assertions.health:
         frames = watch_input("health", frames, parts.assertions.health, parts.shards.key)
     decided = _decided(frames, opened, configuration, parts)
+    answers, monitored = decided, None
     outputs = [op.filter_map_value("events", frames, _events)]
     if parts.assertions is not None:
         moments = None
         if parts.lidars is not None and opened.sighted is not None:
             moments = joined(decided, opened.sighted, parts.lidars)
         asserted = assert_on(decided, parts.assertions, parts.origin, moments)
-        decided = asserted.verdicts
+        decided, monitored = asserted.verdicts, asserted.monitored
         outputs += asserted.records
+    if parts.retraining is not None:
+        aside.append(frames_aside(frames, answers, monitored, parts.retraining, parts.shards.key))
     outputs.append(op.filter_map_value("verdicts", decided, _verdicts))
     if configuration.alerts:
         rules = [count_rule(alert) for alert in configuration.alerts]
@@ -166,7 +183,9 @@ def _decided(
     """The verdicts of the cascade, and those of other programs; tracked."""
     made = parts.cascades
     assert made is not None, "frames come"
-    decided = cascade("cascade", frames, made.settings, made.models, parts.shards.key, made.streams)
+    decided = cascade(
+        "cascade", frames, made.settings, made.models, parts.shards.key, made.streams, made.versions
+    )
     if opened.verdicts is not None:
         received = op.inspect(
             "entered_verdicts", opened.verdicts, lambda _, item: parts.entered(item[1])
@@ -206,12 +225,15 @@ def _one(item: Any) -> list[Any]:  # noqa: ANN401 - records and dead letters ali
 
 
 def _write(
-    records: KeyedStream[list[Record]], opened: Inputs, configuration: Configuration, parts: Parts
+    records: KeyedStream[list[Record]],
+    opened: Inputs,
+    configuration: Configuration,
+    parts: Parts,
+    outgoing: list[KeyedStream[Any]],
 ) -> None:
     for name, sink in parts.sinks.items():
         op.output(name, records, sink)
     if parts.kafka is not None:
-        outgoing: list[KeyedStream[Any]] = []
         if configuration.kafka is not None and configuration.kafka.write is not None:
             kinds = frozenset(configuration.kafka.write.kinds)
             outgoing.append(
@@ -227,20 +249,6 @@ def _write(
 
 def _of_kinds(records: list[Record], kinds: frozenset[str]) -> list[Record] | None:
     return [record for record in records if kind_of(record) in kinds] or None
-
-
-class _NowherePartition(StatelessSinkPartition[Any]):
-    @override
-    def write_batch(self, items: list[Any]) -> None:
-        """Let the records go."""
-
-
-class Nowhere(DynamicSink[Any]):
-    """The output of a run that only observes."""
-
-    @override
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> _NowherePartition:
-        return _NowherePartition()
 
 
 def _events(batch: FrameBatch) -> list[Record] | None:
@@ -267,9 +275,10 @@ def flow_id(name: str) -> str:
 def detector_settings(configuration: Configuration, folder: Path) -> DetectorSettings:
     """The detector's settings."""
     section = configuration.detector
+    own = section.weights is not None and registry_name(section.weights) is None
     return DetectorSettings(
         model=section.model,
-        weights=None if section.weights is None else str(folder / section.weights),
+        weights=str(folder / str(section.weights)) if own else None,
         device=section.device,
         score_at_least=section.score_at_least,
         iou_at_most=section.overlap_at_most,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flows.cascade_versions import CascadeVersions
+from flows.model_reference import cascade_reference, registry_name
+from flows.questions import plain_difference, predicate_of
 from flows.trained import TrainedCascade, load_trained
 from models.certification import Contract, certify, event_blocks
+from models.registry import ModelKind
 from operators.audit import AuditSettings
 from operators.cascade import CascadeSettings, Models, TrialSettings
-from operators.difference import DifferenceSettings
-from operators.plan import Plan
-from operators.predicate import Predicate
+from operators.plan import REFERENCE, Plan
 from records import ConfigurationError, Fault
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.config import CascadeSection, Configuration, ContractSection, StreamSection
+    from flows.hot_swap import ModelWatch
+    from flows.live_models import LiveModels
+    from operators.cascade import Versions
+    from operators.predicate import Predicate
     from records import Detector
 
 
@@ -59,50 +64,85 @@ class Cascades:
         settings: Of the streams without their own.
         models: Their models.
         streams: Settings and models of the others, by stream.
+        versions: Gives the versions of those that follow a model of the registry; None without.
     """
 
     settings: CascadeSettings
     models: Models
     streams: Mapping[str, tuple[CascadeSettings, Models]]
+    versions: Versions | None = None
 
     def plans(self, stream: str) -> tuple[Plan, ...]:
         """The plans of a stream, cheapest first."""
         return self.streams.get(stream, (self.settings, self.models))[0].plans
 
 
-def load_cascades(configuration: Configuration, folder: Path, detector: Detector) -> Cascades:
+def load_cascades(
+    configuration: Configuration, folder: Path, detector: Detector, live: LiveModels | None = None
+) -> Cascades:
     """Make the cascades of a configuration; trained ones are read.
 
     Args:
         configuration: The configuration.
         folder: Where its relative paths count from.
         detector: The reference detector.
+        live: What is followed of the registry; None where nothing is.
 
     Raises:
         DetectorError: a trained cascade cannot be read.
         ConfigurationError: one was trained on the answers of another reference detector.
     """
     loaded: dict[str, TrainedCascade] = {}
+    watches = {} if live is None else _watches(configuration, live, detector)
 
-    def trained(name: str | None) -> TrainedCascade | None:
-        if name is not None and name not in loaded:
-            loaded[name] = load_trained(folder / name)
-            _check_reference(name, loaded[name], detector)
-        return None if name is None else loaded[name]
+    def trained(text: str | None) -> TrainedCascade | None:
+        name = registry_name(text)
+        if name is not None:
+            current = watches[name].held.current
+            return None if current is None else current.model
+        if text is not None and text not in loaded:
+            loaded[text] = load_trained(folder / text)
+            _check_reference(text, loaded[text], detector)
+        return None if text is None else loaded[text]
 
     section, batch = configuration.cascade, configuration.detector.batch
+
+    def make(stream: str, one: TrainedCascade | None) -> tuple[CascadeSettings, Models]:
+        own = configuration.streams.get(stream)
+        follows = cascade_reference(configuration, stream) is not None
+        return _cascade(section, own, one, detector, batch, cold=follows)
+
     shared = trained(section.trained)
     streams = {}
     for name, stream in configuration.streams.items():
-        own = trained(stream.trained) or shared
-        if own is not shared or stream.zone is not None or stream.masks:
-            streams[name] = _cascade(section, stream, own, detector, batch)
-    settings, models = _cascade(section, None, shared, detector, batch)
-    return Cascades(settings, models, streams)
+        own = shared if stream.trained is None else trained(stream.trained)
+        if own is not shared or stream.trained or stream.zone is not None or stream.masks:
+            streams[name] = make(name, own)
+    settings, models = make("", shared)
+    versions = None
+    if live is not None and live.follow and watches:
+        versions = CascadeVersions(configuration, live, watches, make)
+    return Cascades(settings, models, streams, versions)
+
+
+def _watches(
+    configuration: Configuration, live: LiveModels, detector: Detector
+) -> dict[str, ModelWatch[TrainedCascade]]:
+    """Follow the models that the cascades name."""
+
+    def load(folder: Path) -> TrainedCascade:
+        trained = load_trained(folder)
+        _check_reference(str(folder), trained, detector)
+        return trained
+
+    named = {cascade_reference(configuration, stream) for stream in ("", *configuration.streams)}
+    names = sorted(name for name in named if name is not None)
+    return {name: live.watch(name, ModelKind.CASCADE, load) for name in names}
 
 
 def _check_reference(name: str, trained: TrainedCascade, detector: Detector) -> None:
-    if trained.reference == detector.name:
+    """Check that a cascade was trained on the answers of the detector, in whatever version."""
+    if trained.reference.partition(" ")[0] == detector.name.partition(" ")[0]:
         return
     fault = Fault(
         name,
@@ -121,9 +161,20 @@ def _cascade(
     trained: TrainedCascade | None,
     detector: Detector,
     batch: int,
+    *,
+    cold: bool,
 ) -> tuple[CascadeSettings, Models]:
+    """The cascade of a stream; without a trained one the configuration's own.
+
+    When it is cold, it waits for the first version of a model, and begins with the reference alone.
+    """
     contract = section.contract
-    plans = trained.plans if trained else (Plan(stride=section.stride, difference=_plain(section)),)
+    if trained is not None:
+        plans = trained.plans
+    elif cold:
+        plans = (REFERENCE,)
+    else:
+        plans = (Plan(stride=section.stride, difference=plain_difference(section)),)
     if stream is not None and stream.masks:
         plans = tuple(_masked(plan, stream) for plan in plans)
     settings = CascadeSettings(
@@ -159,15 +210,6 @@ def _certified_place(contract: ContractSection, trained: TrainedCascade | None) 
     return trained.certified.place if enough else None
 
 
-def _plain(section: CascadeSection) -> DifferenceSettings | None:
-    """The difference detector of the configuration."""
-    if section.difference is None:
-        return None
-    values = section.difference.model_dump()
-    hold = section.difference.hold_seconds
-    return DifferenceSettings(**{**values, "hold_seconds": math.inf if hold is None else hold})
-
-
 def _masked(plan: Plan, stream: StreamSection) -> Plan:
     if plan.difference is None:
         return plan
@@ -178,13 +220,7 @@ def _masked(plan: Plan, stream: StreamSection) -> Plan:
 def _predicate(
     section: CascadeSection, stream: StreamSection | None, trained: TrainedCascade | None
 ) -> Predicate | None:
-    if trained is not None:
-        return trained.predicate
-    asked = section.predicate
-    if asked is None:
-        return None
-    zone = () if stream is None or stream.zone is None else tuple((x, y) for x, y in stream.zone)
-    return Predicate(asked.class_name, asked.at_least, zone, asked.score_at_least)
+    return predicate_of(section, stream) if trained is None else trained.predicate
 
 
 def _audit(contract: ContractSection) -> AuditSettings:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from operators.cascade_version import ModelReason
 from operators.stream_cascade import AUDIT_NAMES
 from records import (
     Alert,
@@ -23,17 +23,17 @@ from records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from records import Detections, Detector, Record
+    from records import Record
 
 STAGES = tuple(Stage)
 """The stages, cheapest first."""
 
-COUNTED = ("decided", "dropped", "corrupt", "events", "alerts", "findings", "classified")
+COUNTED = (
+    "decided", "dropped", "corrupt", "events", "alerts", "findings", "classified", "put_aside",
+    "not_put_aside",
+)  # fmt: skip
 """What is counted of a stream by reason or kind."""
 
 AUDIT_DIGITS = 5
@@ -74,10 +74,13 @@ class StreamCounts:
         findings: What assertions found, by assertion.
         corrected: Verdicts that corrections changed.
         classified: Windows of a signal, by the class that they were given.
+        put_aside: Items that were put into the retraining queue, by origin.
+        not_put_aside: What was not, or left again, by reason.
         last: What last went wrong, in a line; empty when nothing did.
         audited: Frames that the audit sent to the reference detector.
         audit: The latest estimate of recall and of precision in this epoch, by its name.
         contract: What became of the accuracy contract, oldest first.
+        models: What became of the versions of models, oldest first.
     """
 
     entered: int = 0
@@ -90,10 +93,13 @@ class StreamCounts:
     findings: Counter[str] = field(default_factory=Counter)
     corrected: int = 0
     classified: Counter[str] = field(default_factory=Counter)
+    put_aside: Counter[str] = field(default_factory=Counter)
+    not_put_aside: Counter[str] = field(default_factory=Counter)
     last: str = ""
     audited: int = 0
     audit: dict[str, AuditShare] = field(default_factory=dict)
     contract: list[StreamEvent] = field(default_factory=list)
+    models: list[StreamEvent] = field(default_factory=list)
 
     @property
     def passed(self) -> dict[str, float]:
@@ -125,6 +131,8 @@ class StreamCounts:
             "findings": dict(self.findings),
             "corrected": self.corrected,
             "classified": dict(self.classified),
+            "put_aside": dict(self.put_aside),
+            "not_put_aside": dict(self.not_put_aside),
             "last_fault": self.last,
             "passed": {stage: round(share, 5) for stage, share in self.passed.items()},
             "audited": self.audited,
@@ -132,10 +140,8 @@ class StreamCounts:
                 name: {key: round(number, AUDIT_DIGITS) for key, number in asdict(one).items()}
                 for name, one in self.audit.items()
             },
-            "contract": [
-                {"time_ns": event.time_ns, "reason": event.reason, "detail": event.detail}
-                for event in self.contract
-            ],
+            "contract": _plain(self.contract),
+            "models": _plain(self.models),
         }
 
     @classmethod
@@ -148,9 +154,8 @@ class StreamCounts:
             audited=values["audited"],
             corrected=values["corrected"],
             audit={name: AuditShare(**one) for name, one in values["audit"].items()},
-            contract=[
-                StreamEvent(stream, kind=EventKind.CONTRACT, **one) for one in values["contract"]
-            ],
+            contract=_events(stream, EventKind.CONTRACT, values["contract"]),
+            models=_events(stream, EventKind.MODEL, values["models"]),
             **{name: Counter(values[name]) for name in COUNTED},
         )
 
@@ -165,6 +170,18 @@ class StreamCounts:
         self.last = self.last or other.last
         self.audit |= other.audit
         self.contract += other.contract
+        self.models += other.models
+
+
+def _plain(events: list[StreamEvent]) -> list[dict[str, Any]]:
+    return [
+        {"time_ns": event.time_ns, "reason": event.reason, "detail": event.detail}
+        for event in events
+    ]
+
+
+def _events(stream: str, kind: EventKind, values: list[dict[str, Any]]) -> list[StreamEvent]:
+    return [StreamEvent(stream, kind=kind, **one) for one in values]
 
 
 class RunCounts:
@@ -195,6 +212,12 @@ class RunCounts:
         """Count a message that was not understood."""
         with self._lock:
             self.dead_letters[reason] += 1
+
+    def put_aside(self, stream: str, origins: Mapping[str, int], lost: Mapping[str, int]) -> None:
+        """Count items of the retraining queue by origin, and what is not in it by reason."""
+        with self._lock:
+            self.streams[stream].put_aside.update(origins)
+            self.streams[stream].not_put_aside.update(lost)
 
     def observe(self, stream: str, records: Sequence[Record]) -> None:
         """Count records on their way to the sinks."""
@@ -235,47 +258,9 @@ def _count_event(counts: StreamCounts, event: StreamEvent) -> None:
     elif event.kind is EventKind.CONTRACT:
         counts.contract.append(event)
         counts.audit.clear()  # an epoch's estimates begin anew
+    elif event.kind is EventKind.MODEL:
+        counts.models.append(event)
+        if event.reason == ModelReason.SWAPPED:
+            counts.audit.clear()
     if event.kind in {EventKind.LOST, EventKind.UNREADABLE, EventKind.TRUNCATED}:
         counts.last = event.detail or event.reason
-
-
-class MeasuredDetector:
-    """A detector that counts its calls and their time. It answers as the one inside does.
-
-    Args:
-        detector: The detector inside.
-        on_call: Called after each call with the number of images and the seconds it took.
-    """
-
-    def __init__(
-        self, detector: Detector, on_call: Callable[[int, float], None] | None = None
-    ) -> None:
-        self._detector = detector
-        self._on_call = on_call
-        self._lock = threading.Lock()
-        self.calls = 0
-        self.images = 0
-        self.seconds = 0.0
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._detector.name
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes it can find."""
-        return self._detector.class_names
-
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Find the objects in each image, and count."""
-        start = time.perf_counter()
-        found = self._detector.detect(images)
-        seconds = time.perf_counter() - start
-        with self._lock:
-            self.calls += 1
-            self.images += len(images)
-            self.seconds += seconds
-        if self._on_call is not None:
-            self._on_call(len(images), seconds)
-        return found

@@ -11,12 +11,12 @@ import numpy as np
 from bytewax.dataflow import Dataflow
 
 from connectors.video import VideoSource
-from flows.build import Nowhere
 from flows.engine import execute, interrupts_end
 from flows.query.checks import group_filters
 from flows.query.matching import matcher
 from flows.query.model import AggregateQuery, Measure
 from flows.query.planner import plan_query
+from flows.sinks import Nowhere
 from operators.observe import ObserveSettings, observe
 from operators.window import window
 from operators.window_settings import Aggregate, WindowSettings

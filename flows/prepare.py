@@ -55,6 +55,8 @@ class RunRequest:
         watch: Called with the counts after each batch, for a progress display.
         recovery: Where it keeps what it needs to go on after a stop or a kill; None for nowhere.
         member: Which of the run's processes this is.
+        ui: Where the dashboard is served, HOST:PORT, or empty text for where the configuration
+            says; None for nowhere, unless the configuration asks for it.
     """
 
     configuration: Configuration
@@ -66,6 +68,7 @@ class RunRequest:
     watch: Callable[[RunCounts], None] | None = None
     recovery: RecoverySettings | None = None
     member: Member = ALONE
+    ui: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

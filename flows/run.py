@@ -9,24 +9,28 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from connectors.metrics import Metrics
+from connectors.model_metrics import ModelMetrics
 from flows.assertions import load_assertions
 from flows.build import Parts, build, detector_settings
 from flows.cascades import load_cascades
-from flows.counts import MeasuredDetector, RunCounts
+from flows.counts import RunCounts
+from flows.dashboard.live import dashboard
 from flows.engine import execute, interrupts_end
 from flows.lidar import load_lidars
+from flows.live_models import load_named_detector, open_models
+from flows.measured import MeasuredDetector
 from flows.prepare import RunRequest, prepare
 from flows.recovery import locked
+from flows.retraining import load_retraining
 from flows.signals import load_classifier
 from flows.sinks import Sinks
 from flows.summary import RunSummary
-from models.detectors import load_detector
+from flows.training.lag import lag_watch
 from operators.alerting import AlertOrigin
 
 if TYPE_CHECKING:
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
     from connectors.kafka import DeadLetter
     from flows.build import Records
     from flows.config import Configuration
+    from flows.live_models import LiveModels
     from flows.member import Member
     from flows.prepare import Begun
+    from flows.training.lag import LagWatch
 
 __all__ = ["RunRequest", "run"]
 
@@ -66,13 +72,15 @@ def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary
         Metrics(),
         RunCounts(configuration.names),
     )
-    detector = _detector(request, metrics) if _sees(configuration) else None
-    sinks = Sinks.make(
-        configuration, request.folder, begun.run_dir, metrics, console=request.console,
-        member=request.member,
-    )  # fmt: skip
-    parts = _parts(request, begun, detector, sinks, counts, metrics, stop)
-    seconds, stopped = _drive(request, parts, metrics, sinks)
+    live = open_models(configuration, request.folder, ModelMetrics(metrics.registry))
+    detector = _detector(request, metrics, live) if _sees(configuration) else None
+    with dashboard(request, begun, detector, metrics) as shown:
+        sinks = Sinks.make(
+            configuration, request.folder, begun.run_dir, metrics, console=request.console,
+            member=request.member,
+        )  # fmt: skip
+        parts = shown(_parts(request, begun, detector, live, sinks, counts, metrics, stop))
+        seconds, stopped = _drive(request, parts, live, metrics, sinks)
     return RunSummary(
         name=configuration.name,
         run_dir=begun.run_dir,
@@ -96,17 +104,19 @@ def _sees(configuration: Configuration) -> bool:
     return bool(configuration.streams) or (kafka is not None and kafka.read is not None)
 
 
-def _detector(request: RunRequest, metrics: Metrics) -> MeasuredDetector:
-    loaded = request.detector or load_detector(
-        detector_settings(request.configuration, request.folder)
-    )
-    return MeasuredDetector(loaded, partial(metrics.observe_detector, loaded.name))
+def _detector(request: RunRequest, metrics: Metrics, live: LiveModels | None) -> MeasuredDetector:
+    section = request.configuration.detector
+    settings = detector_settings(request.configuration, request.folder)
+    loaded = request.detector or load_named_detector(settings, section.weights, live)
+    # The name is asked for at each call: a detector that follows the registry changes it.
+    return MeasuredDetector(loaded, lambda *call: metrics.observe_detector(loaded.name, *call))
 
 
 def _parts(
     request: RunRequest,
     begun: Begun,
     detector: MeasuredDetector | None,
+    live: LiveModels | None,
     sinks: Sinks,
     counts: RunCounts,
     metrics: Metrics,
@@ -115,11 +125,17 @@ def _parts(
     configuration, folder = request.configuration, request.folder
     asserted, classified = configuration.assertions, configuration.classifier
     model = detector.name if detector else "" if classified is None else classified.model
+    origin = AlertOrigin(model, begun.manifest.configuration_sha256)
+    assertions = (
+        None if asserted is None else load_assertions(asserted, folder, lidars=configuration.lidars)
+    )
     return Parts(
-        cascades=load_cascades(configuration, folder, detector) if detector else None,
-        origin=AlertOrigin(model, begun.manifest.configuration_sha256),
+        cascades=load_cascades(configuration, folder, detector, live) if detector else None,
+        origin=origin,
         sinks=sinks.steps,
-        observe=_observer(counts, metrics, request.watch),
+        observe=_observer(
+            counts, metrics, live, lag_watch(configuration, folder, time.time_ns), request.watch
+        ),
         entered=counts.entered,
         stop=stop,
         clock=time.time_ns,
@@ -127,22 +143,29 @@ def _parts(
         kafka=sinks.kafka,
         buried=_burier(counts, metrics),
         progress=lambda at, offset, end: metrics.observe_lag(*at, end - offset),
-        assertions=None
-        if asserted is None
-        else load_assertions(asserted, folder, lidars=configuration.lidars),
+        assertions=assertions,
+        retraining=load_retraining(configuration, folder, assertions, origin, counts, metrics),
         lidars=load_lidars(configuration.lidars, folder) if configuration.lidars else None,
-        classifier=None if classified is None else load_classifier(classified, folder),
+        classifier=None if classified is None else load_classifier(classified, folder, live),
         shards=begun.shards,
         member=request.member,
     )
 
 
 def _observer(
-    counts: RunCounts, metrics: Metrics, watch: Callable[[RunCounts], None] | None
+    counts: RunCounts,
+    metrics: Metrics,
+    live: LiveModels | None,
+    lag: LagWatch | None,
+    watch: Callable[[RunCounts], None] | None,
 ) -> Callable[[Records], None]:
     def observe(item: Records) -> None:
         counts.observe(*item)
         metrics.observe(*item)
+        if live is not None:
+            live.supervisor.observe(*item)
+        if lag is not None:
+            lag.observe(*item)
         if watch is not None:
             watch(counts)
 
@@ -158,7 +181,9 @@ def _burier(counts: RunCounts, metrics: Metrics) -> Callable[[DeadLetter], None]
     return buried
 
 
-def _drive(request: RunRequest, parts: Parts, metrics: Metrics, sinks: Sinks) -> tuple[float, bool]:
+def _drive(
+    request: RunRequest, parts: Parts, live: LiveModels | None, metrics: Metrics, sinks: Sinks
+) -> tuple[float, bool]:
     """Run the dataflow to its end: how long it took, seconds, and whether it was interrupted."""
     start = time.perf_counter()
     served = _served(request.configuration, metrics, request.member)
@@ -170,6 +195,8 @@ def _drive(request: RunRequest, parts: Parts, metrics: Metrics, sinks: Sinks) ->
             # The engine does not close the sources and sinks of a flow that was aborted.
             parts.stop.set()
             sinks.close()
+            if live is not None:
+                live.close()
 
 
 def _served(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from typing_extensions import override
 
 from connectors.kafka import KafkaSink
 from connectors.lines import STANDARD_OUTPUT, ConsoleSink, JsonLinesSink
@@ -222,3 +224,17 @@ def _webhook(
     )
     metrics.watch_pending(settings.endpoint, lambda: sink.report.pending)
     return sink
+
+
+class _NowherePartition(StatelessSinkPartition[Any]):
+    @override
+    def write_batch(self, items: list[Any]) -> None:
+        """Let the records go."""
+
+
+class Nowhere(DynamicSink[Any]):
+    """The output of a run that only observes."""
+
+    @override
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _NowherePartition:
+        return _NowherePartition()

@@ -187,7 +187,8 @@ def _accuracy(stream: str, counts: StreamCounts) -> list[str]:
         told.append(
             f"{stream}: {counts.audited} frames audited; {shares or 'a new epoch has begun'}"
         )
-    return [*told, *(f"{stream}: {one.reason}: {one.detail}" for one in counts.contract)]
+    told += [f"{stream}: {one.reason}: {one.detail}" for one in counts.contract]
+    return told + [f"{stream}: model {one.reason}: {one.detail}" for one in counts.models]
 
 
 def _doubts(name: str, counts: StreamCounts) -> list[str]:
@@ -201,6 +202,15 @@ def _doubts(name: str, counts: StreamCounts) -> list[str]:
     found = ", ".join(f"{assertion} {n}" for assertion, n in sorted(counts.findings.items()))
     corrected = f"; {counts.corrected} verdicts corrected" if counts.corrected else ""
     return [*told, f"{name}: assertions found {found}{corrected}"]
+
+
+def _put_aside(name: str, counts: StreamCounts) -> list[str]:
+    """What went into the retraining queue, and what did not, a line."""
+    if not counts.put_aside and not counts.not_put_aside:
+        return []
+    there = ", ".join(f"{origin} {n}" for origin, n in sorted(counts.put_aside.items()))
+    lost = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.not_put_aside.items()))
+    return [f"{name}: put aside {there or 'nothing'}{'; not: ' if lost else ''}{lost}"]
 
 
 def _losses(name: str, counts: StreamCounts) -> list[str]:
@@ -240,7 +250,7 @@ def summary_lines(summary: RunSummary) -> list[str]:
     lines += [
         escape(line)
         for name, counts in summary.streams.items()
-        for line in (*_accuracy(name, counts), *_doubts(name, counts))
+        for line in (*_accuracy(name, counts), *_doubts(name, counts), *_put_aside(name, counts))
     ]
     lines += [
         f"[yellow]{escape(line)}[/yellow]"

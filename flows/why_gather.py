@@ -24,7 +24,7 @@ MOST_EVENTS = 100
 MOST_POINTS = 240
 """The most points of a series; more are drawn together, each by its highest value."""
 
-_ASIDE = (EventKind.CONTRACT, EventKind.WINDOW)
+_ASIDE = (EventKind.CONTRACT, EventKind.WINDOW, EventKind.MODEL)
 """Kinds of event that tell nothing of frames."""
 
 

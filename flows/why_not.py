@@ -50,7 +50,12 @@ USUAL_INTERVALS = 50
 LEAST_INTERVAL_NS = NANOSECONDS
 """The usual interval where there is none to measure."""
 
-_FRAME_EVENTS = frozenset(EventKind) - {EventKind.CONTRACT, EventKind.WINDOW, EventKind.ASSERTION}
+_FRAME_EVENTS = frozenset(EventKind) - {
+    EventKind.CONTRACT,
+    EventKind.WINDOW,
+    EventKind.ASSERTION,
+    EventKind.MODEL,
+}
 
 
 @dataclass(slots=True)

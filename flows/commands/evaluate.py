@@ -25,10 +25,6 @@ from models.packet_training import PacketSettings
 from models.training import TrainSettings
 from operators.predicate import Predicate
 
-app = typer.Typer(name="evaluate", help="Judge a part of the system on recorded data.",
-                  no_args_is_help=True)  # fmt: skip
-
-
 VideoOption = Annotated[Path | None, typer.Option(help="A recorded video file.")]
 """The video that is judged on."""
 
@@ -38,7 +34,6 @@ TraceOption = Annotated[
 """The trace that the contract is studied on."""
 
 
-@app.command("cascade")
 def cascade(
     *,
     video: VideoOption = None,

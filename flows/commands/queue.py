@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,9 +19,7 @@ from connectors.queue import RetrainingQueue
 from connectors.queue_codec import item_to_json, label_to_json
 from connectors.queue_items import ItemState
 from flows.output import EXIT_FAILURE, JsonOption, console, note, print_json, print_text
-from operators.selection import select_random, select_uncertain, select_uniform
-from operators.selection_bal import select_bal
-from operators.selection_valuable import select_valuable
+from flows.selectors import SELECTORS, Selection
 from records import SightflowError
 from records.checks import check_count, check_name
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
     from connectors.labels import Imported
     from connectors.queue_items import StoredItem
-    from operators.selection import Choice, Fires, Selector
+    from operators.selection import Choice, Fires
     from records import RetrainingItem
 
 app = typer.Typer(
@@ -42,26 +39,6 @@ app = typer.Typer(
 
 CHOICES = "choices.json"
 """The file beside exported labels that tells why each item was chosen, and how likely that was."""
-
-
-class Selection(StrEnum):
-    """How items are chosen."""
-
-    VALUABLE = "valuable"
-    RANDOM = "random"
-    UNCERTAINTY = "uncertainty"
-    UNIFORM = "uniform"
-    BAL = "bal"
-
-
-SELECTORS: dict[Selection, Selector] = {
-    Selection.VALUABLE: select_valuable,
-    Selection.RANDOM: select_random,
-    Selection.UNCERTAINTY: select_uncertain,
-    Selection.UNIFORM: select_uniform,
-    Selection.BAL: select_bal,
-}
-"""What chooses them."""
 
 QueueArgument = Annotated[Path, typer.Argument(metavar="QUEUE", help="The queue, a SQLite file.")]
 StreamOption = Annotated[str | None, typer.Option(help="Only items of this stream.")]

@@ -62,6 +62,12 @@ def run(
     addresses: Annotated[
         str, typer.Option(help="host:port of every process of the run, with commas between.")
     ] = "",
+    ui: Annotated[
+        str | None,
+        typer.Option(
+            "--ui", metavar="[HOST:PORT]", help="Serve the dashboard: a page for browsers."
+        ),
+    ] = None,
     leash: Annotated[
         bool, typer.Option("--leash", hidden=True, help="End when standard input ends.")
     ] = False,
@@ -78,7 +84,7 @@ def run(
     recovery = None if recover is None else RecoverySettings(recover, epoch_seconds)
     member = Member(process, tuple(addresses.split(","))) if addresses else ALONE
     request = RunRequest(
-        configuration, text, path.parent, run_dir, recovery=recovery, member=member
+        configuration, text, path.parent, run_dir, recovery=recovery, member=member, ui=ui
     )
     if processes > 1:
         summary = _run_together(request, path, processes, verbose=verbose)
@@ -100,6 +106,8 @@ def _run_together(request: RunRequest, path: Path, processes: int, *, verbose: b
     """Start the processes of a run; all are told the same folder."""
     section = request.configuration.sinks.event_log
     words = [str(path), *(["--verbose"] if verbose else [])]
+    if request.ui is not None:
+        words += ["--ui", request.ui]
     if request.recovery is not None:
         words += ["--recover", str(request.recovery.folder)]
         words += ["--epoch-seconds", str(request.recovery.epoch_seconds)]

@@ -20,6 +20,8 @@ from flows.config.model import (
     TrackSection,
     WindowSection,
 )
+from flows.config.models_section import ModelsSection, ShadowSection
+from flows.config.retraining_section import RetrainingSection
 from flows.config.schema import json_schema
 from flows.config.signal_section import ClassifierSection, SignalSection
 from flows.config.sinks_section import (
@@ -49,7 +51,10 @@ __all__ = [
     "KafkaWriteSection",
     "LidarSection",
     "MetricsSection",
+    "ModelsSection",
     "PredicateSection",
+    "RetrainingSection",
+    "ShadowSection",
     "SignalSection",
     "SinksSection",
     "StreamSection",

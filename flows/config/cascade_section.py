@@ -113,7 +113,9 @@ class CascadeSection(Section):
     trained: Text | None = Field(
         None,
         description="A folder that 'sightflow evaluate cascade --save' wrote: its plans, models "
-        "and question stand for difference, stride and predicate.",
+        "and question stand for difference, stride and predicate. Or registry:NAME, a model of "
+        "models.directory: its versions change while the flow runs. With predicate and contract it "
+        "may begin with the reference detector alone, before there is a version.",
     )
     contract: ContractSection | None = Field(
         None, description="The accuracy that is promised, audited and kept; null = none."

@@ -21,10 +21,16 @@ from connectors.webhook_settings import (
 from flows.config.check_assertions import check_assertions
 from flows.config.check_cascade import check_cascade
 from flows.config.check_kafka import check_kafka
+from flows.config.check_models import check_models
+from flows.config.check_paths import check_folder
+from flows.config.check_retraining import check_retraining
 from flows.config.check_signals import check_signals
+from flows.config.check_training import check_training
+from flows.config.check_ui import check_ui
 from flows.config.document import REFERENCE, mapping
 from flows.config.faults import show
 from flows.config.model import FROM_KAFKA, StreamSection
+from flows.model_reference import registry_name
 from models.detectors import class_names_of
 from models.detectors.settings import SILHOUETTE
 from records import DetectorError, RecordError
@@ -49,9 +55,13 @@ def cross_check(document: Document, folder: Path) -> None:
     _check_detector(document, mapping(value.get("detector")), folder)
     _check_predicate(document, value)
     check_cascade(document, value, folder)
+    check_models(document, value, folder)
     check_kafka(document, value, folder)
     check_assertions(document, value, folder)
     check_signals(document, value, folder)
+    check_training(document, value)
+    check_retraining(document, value, folder)
+    check_ui(document, value)
     _check_alerts(document, value)
     _check_windows(document, value)
     sinks = mapping(value.get("sinks"))
@@ -128,7 +138,7 @@ def _check_detector(document: Document, detector: dict[str, Any], folder: Path) 
     if weights is None and model == SILHOUETTE:
         remedy = "Name a picture of the empty scene."
         document.fault(("detector", "weights"), "", "is missing", remedy)
-    if isinstance(weights, str):
+    if isinstance(weights, str) and registry_name(weights) is None:
         _check_input(document, ("detector", "weights"), weights, folder)
     for place, name in _texts(detector.get("classes")):
         _check_class(document, ("detector", "classes", place), name, model)
@@ -214,7 +224,7 @@ def _check_windows(document: Document, value: dict[str, Any]) -> None:
 def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> None:
     directory = mapping(sinks.get("event_log")).get("directory")
     if isinstance(directory, str):
-        _check_folder(document, ("sinks", "event_log", "directory"), directory, folder / directory)
+        check_folder(document, ("sinks", "event_log", "directory"), directory, folder / directory)
     for place, lines in enumerate(_list(sinks.get("json_lines"))):
         path = mapping(lines).get("path")
         if isinstance(path, str) and path != "-":
@@ -222,34 +232,14 @@ def _check_outputs(document: Document, sinks: dict[str, Any], folder: Path) -> N
             if _is_folder(folder / path):
                 document.fault(key, repr(path), "is a folder", "Name a file.")
             else:
-                _check_folder(document, key, path, (folder / path).parent)
+                check_folder(document, key, path, (folder / path).parent)
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except (OSError, ValueError):
-        return False  # what is no usable path is told of by `_check_folder`
-
-
-def _check_folder(document: Document, path: KeyPath, text: str, wanted: Path) -> None:
-    """Check that `wanted` is, or can be made, a folder to write in."""
-    try:
-        problem = _unwritable(wanted)
-    except (OSError, ValueError):
-        problem = "is no usable path"
-    if problem:
-        document.fault(path, show(document, path, text), problem, "Name a folder you may write in.")
-
-
-def _unwritable(wanted: Path) -> str:
-    """Why `wanted` neither is nor can be made a folder to write in; empty when it can."""
-    existing = wanted
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        return f"cannot be made, since {existing} is no folder"
-    return "" if os.access(existing, os.W_OK) else "cannot be written to"
+        return False  # what is no usable path is told of by `check_folder`
 
 
 def _check_webhook(document: Document, path: KeyPath, webhook: dict[str, Any]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flows.config.check_models import check_cascade_reference
 from flows.config.document import mapping
 from flows.config.faults import show
+from flows.model_reference import registry_name
 from flows.trained import TrainedCascade, load_trained
 from models.detectors.settings import AUTO
 from records import DetectorError
@@ -31,9 +33,11 @@ def check_cascade(document: Document, value: dict[str, Any], folder: Path) -> No
     cascade = mapping(value.get("cascade"))
     streams = {name: mapping(one) for name, one in mapping(value.get("streams")).items()}
     _check_trained(document, ("cascade", "trained"), cascade, value, folder)
-    if isinstance(cascade.get("trained"), str):
+    if isinstance(text := cascade.get("trained"), str):
         for key in REPLACED:
-            if cascade.get(key) is not None:
+            # What follows the registry may have no version yet, and then asks this.
+            asked = key == "predicate" and registry_name(text) is not None
+            if cascade.get(key) is not None and not asked:
                 remedy = "Remove it, or remove trained."
                 problem = "contradicts cascade.trained, which holds it"
                 document.fault(("cascade", key), "", problem, remedy)
@@ -41,7 +45,9 @@ def check_cascade(document: Document, value: dict[str, Any], folder: Path) -> No
         _check_trained(document, ("streams", name, "trained"), stream, value, folder)
         trained = stream.get("trained") or cascade.get("trained")
         path = ("streams", name, "zone")
-        if stream.get("zone") is not None and trained:
+        follows = isinstance(trained, str) and registry_name(trained) is not None
+        asks = follows and cascade.get("predicate") is not None
+        if stream.get("zone") is not None and trained and not asks:
             remedy = "Remove it; the zone is part of the question that was trained."
             document.fault(path, "", "contradicts the trained cascade", remedy)
         elif stream.get("zone") is not None and not cascade.get("predicate"):
@@ -69,13 +75,26 @@ def _check_trained(
     name = section.get("trained")
     if not isinstance(name, str) or not name:
         return
+    follows, place = check_cascade_reference(document, path, section, value, folder)
+    if follows and place is None:
+        return
     try:
-        trained = load_trained(folder / name)
+        trained = load_trained(place or folder / name)
     except DetectorError as error:
         remedy = "Name a folder that 'sightflow evaluate cascade --save' wrote."
         document.fault(path, show(document, path, name), f"cannot be used: {error}", remedy)
         return
     _check_detector(document, path, trained, mapping(value.get("detector")))
+    predicate = mapping(mapping(value.get("cascade")).get("predicate"))
+    asked = (predicate.get("class"), predicate.get("at_least", 1))
+    if (
+        follows
+        and predicate
+        and asked != (trained.predicate.class_name, trained.predicate.at_least)
+    ):
+        problem = f"asks another question than the flow: {trained.predicate}"
+        remedy = "Name another model, or change cascade.predicate."
+        document.fault(path, show(document, path, name), problem, remedy)
 
 
 def _check_detector(
@@ -83,7 +102,8 @@ def _check_detector(
 ) -> None:
     shown = show(document, path, str(path[-1]))
     model = detector.get("model", AUTO)
-    if isinstance(model, str) and model not in (AUTO, trained.reference):
+    reference = trained.reference.partition(" ")[0]  # without the version of its weights
+    if isinstance(model, str) and model not in (AUTO, reference):
         problem = f"was trained on the answers of {trained.reference}, not of {model}"
         document.fault(path, shown, problem, "Name that detector, or train it again.")
     kept = detector.get("classes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.config.document import mapping
+from flows.model_reference import registry_name
 from models.ecg import EcgModel
 from records import DetectorError
 
@@ -33,7 +34,7 @@ def check_signals(document: Document, value: dict[str, Any], folder: Path) -> No
             if isinstance(text, str):
                 _check_record(document, (*path, "records", place), text, folder)
     model = mapping(value.get("classifier")).get("model")
-    if isinstance(model, str):
+    if isinstance(model, str) and registry_name(model) is None:
         try:
             EcgModel.load(folder / model)
         except DetectorError as error:

@@ -6,6 +6,7 @@ References ``${NAME}`` in text are replaced by environment variables; ``$${`` wr
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.timestamp import TimeStamp
 
 from records import Fault
@@ -32,9 +34,13 @@ MOST_VALUES = 50_000
 MOST_NESTED = 40
 """How deeply values may be nested."""
 
+MOST_ALIASES = 100
+"""The most aliases in a configuration: merging maps of maps takes long before it is refused."""
+
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{([^}]*)\}?")
 """An escaped ``$${``, a reference ``${NAME}``, or something that wants to be one."""
 
+_MOST_BITS = 1000
 _SCALARS = (bool, int, float, dt.date)
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -97,7 +103,8 @@ def read_document(text: str, file: str, environment: Mapping[str, str]) -> Docum
         )
         return document
     try:
-        tree = YAML(typ="rt").load(text)
+        aliases = sum(isinstance(each, AliasEvent) for each in YAML(typ="rt").parse(text))
+        tree = YAML(typ="rt").load(text if aliases <= MOST_ALIASES else "")
     except MarkedYAMLError as error:
         document.faults.append(_syntax_fault(file, error))
     except RecursionError:
@@ -107,6 +114,9 @@ def read_document(text: str, file: str, environment: Mapping[str, str]) -> Docum
         problem = f"is no valid YAML: {str(error).splitlines()[0] if str(error) else 'broken'}"
         document.fault((), "", problem, "Mend the syntax.")
     else:
+        if aliases > MOST_ALIASES:
+            document.fault((), str(aliases), "has too many aliases", f"Use at most {MOST_ALIASES}.")
+            return document
         _take(document, tree, environment)
     return document
 
@@ -146,7 +156,7 @@ class _Reader:
         plain: dict[str, Any] = {}
         for key, value in tree.items():
             if not isinstance(key, str):
-                self._document.fault(path, repr(key), "a key must be text", "Put it in quotes.")
+                self._document.fault(path, _shown(key), "a key must be text", "Put it in quotes.")
                 continue
             inner = (*path, str(key))
             if key in (tree.lc.data or {}):
@@ -215,8 +225,16 @@ class _Reader:
         return _number(resolved) if REFERENCE.fullmatch(text) else resolved
 
 
+def _shown(key: object) -> str:
+    """A key that is no text, as messages show it."""
+    plain = key is None or isinstance(key, _SCALARS)
+    return repr(_plain_scalar(key)) if plain else type(key).__name__
+
+
 def _plain_scalar(value: object) -> object:
-    """A scalar without the parser's memory of how it was written."""
+    """A scalar without the parser's memory of how it was written; beyond any float is infinite."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return math.inf
     if isinstance(value, TimeStamp):
         # Kept as text: pydantic then reads the time with the zone as it was written.
         return value.isoformat()

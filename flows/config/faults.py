@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flows.config.document import Document, Path
 
-SECRET_KEYS = frozenset({"secrets", "username", "password"})
+SECRET_KEYS = frozenset({"secret", "secrets", "username", "password"})
 """Keys whose values are never shown."""
 
 LONGEST_VALUE = 80

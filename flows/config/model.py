@@ -10,10 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from connectors.pace import LEAST_SPEED, MOST_SPEED
 from flows.config.assertions_section import AssertionsSection
 from flows.config.cascade_section import CascadeSection
 from flows.config.kafka_section import KafkaSection
 from flows.config.lidar_section import LidarSection
+from flows.config.models_section import ModelsSection
+from flows.config.retraining_section import RetrainingSection
 from flows.config.section import (
     Count,
     Mask,
@@ -28,6 +31,8 @@ from flows.config.section import (
 )
 from flows.config.signal_section import ClassifierSection, SignalSection
 from flows.config.sinks_section import SinksSection
+from flows.config.training_section import TrainingSection
+from flows.config.ui_section import UiSection
 from flows.shards import MOST_SHARDS
 from operators.cascade import LARGEST_BATCH
 from operators.observe import LARGEST_STRIDE
@@ -85,6 +90,11 @@ class StreamSection(Section):
     packet_megabytes: Count = Field(
         64, le=16_384, description="With on_demand: memory for packets that may yet be decoded, MB."
     )
+    speed: Annotated[float, Field(ge=LEAST_SPEED, le=MOST_SPEED)] | None = Field(
+        None,
+        description="How quickly a file plays, seconds of its own time in a second: 1 = as it was "
+        "recorded. null = as quickly as the flow takes it.",
+    )
     zone: Zone | None = Field(
         None,
         description="Corners [x, y] in pixels: objects count for the predicate only where they "
@@ -108,7 +118,9 @@ class DetectorSection(Section):
         description="auto, yolox_nano, ssd_mobilenetv2_oiv4, or torchvision:BUILDER.",
     )
     weights: Text | None = Field(
-        None, description="A local file of weights; by default the model's own, fetched once."
+        None,
+        description="A local file of weights, or registry:NAME, a model of models.directory; by "
+        "default the model's own, fetched once.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where it runs.")
     score_at_least: Share = Field(0.3, description="Boxes with a lower score are left out, 0..1.")
@@ -228,10 +240,20 @@ class Configuration(Section):
     assertions: AssertionsSection | None = Field(
         None, description="Model assertions and checks of the input; null = none."
     )
+    models: ModelsSection | None = Field(
+        None, description="The registry whose models change while the flow runs; null = none."
+    )
+    retraining: RetrainingSection | None = Field(
+        None, description="The retraining queue: what is put aside to be labelled; null = none."
+    )
+    training: TrainingSection | None = Field(
+        None, description="A model that 'sightflow train' trains beside the flow; null = none."
+    )
     sinks: SinksSection = Field(default_factory=SinksSection)
     metrics: MetricsSection | None = Field(
         None, description="The /metrics endpoint; off by default."
     )
+    ui: UiSection | None = Field(None, description="The dashboard; off by default.")
 
     @property
     def names(self) -> tuple[str, ...]:

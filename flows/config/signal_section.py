@@ -33,7 +33,10 @@ class SignalSection(Section):
 class ClassifierSection(Section):
     """The model that classifies the windows of signals."""
 
-    model: Text = Field(description="A model that 'evaluate ecg --save' wrote, .safetensors.")
+    model: Text = Field(
+        description="A model that 'evaluate ecg --save' wrote, .safetensors; or registry:NAME, a "
+        "model of models.directory."
+    )
     channel: str = Field("", description="The channel that is classified; empty = the first.")
     new_windows: Count = Field(
         8,

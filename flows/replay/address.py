@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SCHEME = "kafka"
 """The scheme of topics' addresses."""
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _OPTIONS = ("from", "to", "holds")
 
 
@@ -56,7 +58,10 @@ def parse_topic(text: str) -> TopicAddress:
     >>> found.servers, found.wanted.start.offsets
     (('a:9092', 'b:9092'), {('sightflow.detections', 0): 5})
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise RecordError(f"a topic's address must be a URL, got {text!r}: {error}") from error
     topic = unquote(parts.path.removeprefix("/"))
     if "@" in parts.netloc:
         raise RecordError(
@@ -108,7 +113,9 @@ def _place(topic: str, text: str) -> AtOffsets | AtTime:
         # A plus in a query stands for a space; in a time it can only have been a plus.
         return AtTime(parse_time(text.replace(" ", "+")))
     pairs = [pair.rpartition(":") for pair in text.split(",")]
-    if not all(number.isdecimal() and (part or "0").isdecimal() for part, _, number in pairs):
+    if not all(
+        _NUMBER.fullmatch(one) for part, _, number in pairs for one in (part or "0", number)
+    ):
         raise RecordError(
             f"from and to must be offsets such as 120 or 0:120,1:80, or times such as "
             f"2026-05-01T08:00:00Z, got {text!r}"

@@ -20,7 +20,7 @@ NOT_NEEDED = re.compile(r"streams\.[^.]*\.uri|detector\.weights|metrics(\..*)?")
 """Keys whose faults do not keep a recording from being replayed: where it came from, and what
 stood beside the run."""
 
-NOT_DELIVERED = re.compile(r"sinks\.webhooks.*|kafka.*")
+NOT_DELIVERED = re.compile(r"sinks\.webhooks.*|kafka.*|retraining.*")
 """Keys whose faults do not matter where nothing is delivered."""
 
 
@@ -57,12 +57,12 @@ def kept_sinks(configuration: Configuration, run_dir: Path, *, deliver: bool) ->
     """The configuration with the sinks of a replay: nothing of a live run is added to.
 
     The event log is always written. JSON lines go to files of the same names in the run's folder.
-    Webhooks and Kafka are left out unless they are asked for.
+    Webhooks, Kafka and the retraining queue are left out unless they are asked for.
 
     Args:
         configuration: The configuration.
         run_dir: The replay's folder.
-        deliver: Whether webhooks and Kafka are written to.
+        deliver: Whether these are written to.
     """
     sinks = configuration.sinks
     taken: set[str] = set()
@@ -76,20 +76,25 @@ def kept_sinks(configuration: Configuration, run_dir: Path, *, deliver: bool) ->
     if kafka is not None:
         writes = deliver and kafka.write is not None
         kafka = kafka.model_copy(update={"read": None}) if writes else None
-    return configuration.model_copy(update={"sinks": changed, "kafka": kafka})
+    queue = configuration.retraining if deliver else None
+    return configuration.model_copy(update={"sinks": changed, "kafka": kafka, "retraining": queue})
 
 
 def left_out_sinks(configuration: Configuration) -> tuple[str, ...]:
     """What of the configuration's sinks a replay leaves out unless it is to deliver."""
     kafka = configuration.kafka
     writes = kafka is not None and kafka.write is not None
-    return ("webhooks",) * bool(configuration.sinks.webhooks) + ("kafka",) * writes
+    return (
+        ("webhooks",) * bool(configuration.sinks.webhooks)
+        + ("kafka",) * writes
+        + ("retraining",) * (configuration.retraining is not None)
+    )
 
 
 def no_sinks(configuration: Configuration) -> Configuration:
     """The configuration without any sink."""
     nothing = SinksSection(event_log=None, console=None)
-    return configuration.model_copy(update={"sinks": nothing, "kafka": None})
+    return configuration.model_copy(update={"sinks": nothing, "kafka": None, "retraining": None})
 
 
 def _moved(lines: JsonLinesSection, run_dir: Path, taken: set[str]) -> JsonLinesSection:

@@ -8,20 +8,24 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectors.codec import event_time_ns, kind_of
 from connectors.event_order import GroupSettings, frame_batches, verdict_batches
 from connectors.log_manifest import new_run_dir
 from connectors.metrics import Metrics
+from connectors.model_metrics import ModelMetrics
 from connectors.pace import AS_FAST_AS_POSSIBLE, Pacer, Speed
 from connectors.paced import PacedSource
 from flows.build import Parts, build, detector_settings
 from flows.cascades import load_cascades
 from flows.config import EventLogSection
-from flows.counts import MeasuredDetector, RunCounts
+from flows.counts import RunCounts
 from flows.engine import execute, interrupts_end
+from flows.live_models import load_named_detector, open_models
+from flows.measured import MeasuredDetector
 from flows.prepare import RunRequest, begin
+from flows.replay.assertions import not_replayed, replayed_assertions
 from flows.replay.build import (
     RecordedDetector,
     frame_inputs,
@@ -35,7 +39,6 @@ from flows.replay.windows import audit_cell
 from flows.retraining import load_retraining
 from flows.sinks import Sinks
 from flows.summary import RunSummary
-from models.detectors import load_detector
 from operators.alerting import AlertOrigin
 
 if TYPE_CHECKING:
@@ -135,12 +138,16 @@ class _Replay:
         self._observer = _Observer(request, self._metrics)
         self._pacer = Pacer(request.speed, request.clock)
         self._frames = request.recording.holds == "frames"
+        self._models = open_models(
+            request.configuration, request.folder, ModelMetrics(self._metrics.registry),
+            follow=False,
+        )  # fmt: skip
         self._cell_seconds = audit_cell(request.configuration, request.recording, request.file)
         inner: Detector = RecordedDetector(request.recording.model)
         if self._frames:
-            inner = request.detector or load_detector(
-                detector_settings(request.configuration, request.folder)
-            )
+            settings = detector_settings(request.configuration, request.folder)
+            weights = request.configuration.detector.weights
+            inner = request.detector or load_named_detector(settings, weights, self._models)
         observe = partial(self._metrics.observe_detector, inner.name)
         self._detector = MeasuredDetector(inner, observe)
 
@@ -154,6 +161,7 @@ class _Replay:
         )
         origin = AlertOrigin(self._detector.name, manifest.configuration_sha256)
         counts = self._observer.counts
+        assertions = replayed_assertions(configuration, request.folder, frames=self._frames)
         parts = Parts(
             cascades=cascades,
             origin=origin,
@@ -164,8 +172,9 @@ class _Replay:
             clock=time.time_ns,
             folder=request.folder,
             kafka=sinks.kafka,
+            assertions=assertions,
             retraining=load_retraining(
-                configuration, request.folder, None, origin, counts, self._metrics
+                configuration, request.folder, assertions, origin, counts, self._metrics
             ),
         )
         begun = time.perf_counter()
@@ -179,10 +188,17 @@ class _Replay:
             sinks.close()
         return self._summary(sinks, run_dir, time.perf_counter() - begun, stopped=stopped)
 
+    @property
+    def _not_asserted(self) -> dict[str, Any]:
+        """The assertions that this replay does not run, for its notes."""
+        names = not_replayed(self._request.configuration, frames=self._frames)
+        return {"not_asserted": list(names)} if names else {}
+
     def _cascades(self) -> Cascades:
         if not self._frames:
             return recorded_cascades(self._detector)
-        return load_cascades(self._request.configuration, self._request.folder, self._detector)
+        request = self._request
+        return load_cascades(request.configuration, request.folder, self._detector, self._models)
 
     def _prepared(self) -> tuple[Configuration, Path | None]:
         """The configuration with the sinks of a replay, and the replay's folder."""
@@ -238,7 +254,7 @@ class _Replay:
             records=dict(sorted(observer.kinds.items())),
             span_ns=observer.last_ns - (observer.first_ns or 0),
             behind_seconds=self._pacer.behind_seconds,
-            notes=request.recording.notes(),
+            notes=request.recording.notes() | self._not_asserted,
             sinks_left_out=() if request.deliver else left_out_sinks(request.configuration),
         )
 

@@ -80,6 +80,9 @@ def replay_lines(summary: ReplaySummary) -> list[str]:
     if told_anew:
         kinds = ", ".join(f"{count} {kind}" for kind, count in told_anew.items())
         lines.append(f"not taken from the recording, but told anew: {kinds}")
+    if summary.notes.get("not_asserted"):
+        names = ", ".join(summary.notes["not_asserted"])
+        lines.append(f"assertions without their input here: {names}")
     if summary.notes.get("left_out"):
         names = ", ".join(summary.notes["left_out"])
         lines.append(f"[yellow]not in the configuration: {escape(names)}[/yellow]")

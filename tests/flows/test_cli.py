@@ -43,7 +43,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_has_help_takes_json_and_is_in_the_readme() -> None:
     readme = README.read_text(encoding="utf-8")
-    assert len(commands()) == 29
+    assert len(commands()) == 33
     for name, command in commands().items():
         assert command.help, name
         assert any("--json" in parameter.opts for parameter in command.params), name

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flows.counts import MeasuredDetector, RunCounts
+from flows.counts import RunCounts, StreamCounts
+from flows.measured import MeasuredDetector
 from records import Detections, Estimate, EventKind, Stage, StreamEvent, Verdict
 from tests.support.pictures import Brightness, Flat, frames, person_at
 
@@ -34,6 +35,9 @@ def test_what_becomes_of_frames_is_counted() -> None:
         "audited": 0,
         "audit": {},
         "contract": [],
+        "models": [],
+        "put_aside": {},
+        "not_put_aside": {},
     }
     assert not counts.streams["gate"].unreadable
 
@@ -63,6 +67,22 @@ def test_the_audit_and_the_contract_are_kept() -> None:
         {"time_ns": 0, "reason": "precision_broken", "detail": "to reference"}
     ]
     assert got.audit == {}
+
+
+def test_what_becomes_of_versions_is_kept_and_a_swap_begins_the_estimates_anew() -> None:
+    counts = RunCounts(["gate"])
+    share = Estimate("gate", "audit recall", 0, 3, 1.0, 0.5, 1.0, 0.95, 1, 3, revision=1)
+    passed = event(EventKind.MODEL, 0, "shadow_passed", "gate@2 beside gate@1: …")
+    counts.observe("gate", [share, passed])
+    got = counts.streams["gate"]
+    assert set(got.audit) == {"audit recall"}
+    counts.observe("gate", [event(EventKind.MODEL, 0, "swapped", "gate@1 to gate@2")])
+    assert got.audit == {}
+    again = StreamCounts.from_json("gate", got.to_json())
+    assert again == got
+    assert [one.reason for one in again.models] == ["shadow_passed", "swapped"]
+    again.add(got)
+    assert len(again.models) == 4
 
 
 def test_a_stream_is_unreadable_when_it_gave_nothing_because_it_failed() -> None:

@@ -72,3 +72,17 @@ def test_kafka_is_written_to_only_where_it_is_asked_for(tmp_path: Path) -> None:
     kafka = kept_sinks(configuration, tmp_path, deliver=True).kafka
     assert kafka is not None
     assert (kafka.read, kafka.write is not None) == (None, True)
+
+
+def test_the_retraining_queue_is_written_to_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    text = AWAY.replace("gone.mp4", "clip.mp4").partition("detector")[0]
+    (tmp_path / "clip.mp4").touch()
+    nowhere = text + "retraining: {}\n"
+    (tmp_path / "away.yaml").write_text(nowhere, encoding="utf-8")
+    load_for_replay(tmp_path / "away.yaml", deliver=False)
+    configuration = config.parse(text + "retraining: {queue: q.sqlite3}\n", "a.yaml", tmp_path, {})
+    assert left_out_sinks(configuration) == ("retraining",)
+    assert kept_sinks(configuration, tmp_path, deliver=False).retraining is None
+    kept = kept_sinks(configuration, tmp_path, deliver=True)
+    assert kept.retraining == configuration.retraining
+    assert no_sinks(configuration).retraining is None
