@@ -36,12 +36,18 @@ class AlarmWatch:
         self._run: Path | None = None
         self._offsets: dict[Path, int] = {}
         self._count = 0
+        self._last_ns: dict[str, int] = {}
+
+    @property
+    def last_ns(self) -> dict[str, int]:
+        """Event time of the last alarm of each stream that had one, as `mark` has read them."""
+        return dict(self._last_ns)
 
     def mark(self) -> str:
         """``run:count`` for the newest run, which changes with every alarm; empty without any."""
         run = self._newest()
         if run != self._run:
-            self._run, self._offsets, self._count = run, {}, 0
+            self._run, self._offsets, self._count, self._last_ns = run, {}, 0, {}
         if run is None:
             return ""
         try:
@@ -77,18 +83,20 @@ class AlarmWatch:
                     break  # it is still being written, or damaged, of which a replay tells
                 offset += FRAME.size + length
                 # Few records are alarms: to decode them all would cost as much as to replay them.
-                found += _MARK in payload and crc32(payload) == checksum and _is_alarm(payload)
+                if _MARK in payload and crc32(payload) == checksum:
+                    alarm = _alarm(payload)
+                    if alarm is not None:
+                        found += 1
+                        self._last_ns[stream] = max(alarm.time_ns, self._last_ns.get(stream, 0))
         self._offsets[path] = offset
         return found
 
 
-def _is_alarm(payload: bytes) -> bool:
+def _alarm(payload: bytes) -> StreamEvent | None:
     try:
         record = decode(payload)
     except CodecError:
-        return False  # a replay tells of it
-    return (
-        isinstance(record, StreamEvent)
-        and record.kind is EventKind.CONTRACT
-        and record.reason.endswith(BROKEN)
-    )
+        return None  # a replay tells of it
+    if not isinstance(record, StreamEvent) or record.kind is not EventKind.CONTRACT:
+        return None
+    return record if record.reason.endswith(BROKEN) else None

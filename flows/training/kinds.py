@@ -74,6 +74,8 @@ class RoundData:
         folder: The round's folder; what lies there survives a kill.
         parent: The number of the version that the round begins from; None without one.
         seed: What is random follows from it.
+        since: Event time, nanoseconds, from which on held-out examples of a stream count; of all
+            time for a stream without.
         tell: Called with what is done, and the share of it, 0..1, when its checkpoint is safe.
     """
 
@@ -83,6 +85,7 @@ class RoundData:
     folder: Path
     parent: int | None
     seed: int
+    since: Mapping[str, int] = field(default_factory=dict)
     tell: Callable[[str, float], None] = field(default=lambda _words, _share: None)
 
     @property
@@ -191,10 +194,16 @@ def training_examples(data: RoundData, kind: Kind) -> list[Example]:
 
 
 def examples_for(data: RoundData, kind: Kind, part: Part) -> list[Example]:
-    """All fit examples of a part, in order of stream and time."""
-    split = data.split
+    """All fit examples of a part, in order of stream and time.
+
+    Of the held-out parts only those since the stream's last alarm: thresholds and figures are to be
+    those of the stream as it is now. Training looks at older ones, too.
+    """
+    split, since = data.split, {} if part is Part.TRAIN else data.since
     return [
         one
         for one in data.examples.all()
-        if not kind.unfit(one.item) and split.part(one.item.stream, one.item.time_ns) is part
+        if not kind.unfit(one.item)
+        and split.part(one.item.stream, one.item.time_ns) is part
+        and one.item.time_ns >= since.get(one.item.stream, 0)
     ]

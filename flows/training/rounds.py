@@ -111,8 +111,9 @@ class Round:
         seed = np.random.SeedSequence([self._job.section.seed, state.number]).generate_state(1)
         new = frozenset(state.items)
         return RoundData(
-            self._job, self._examples, new, self._folder, state.parent, int(seed[0]), tell
-        )
+            self._job, self._examples, new, self._folder, state.parent, int(seed[0]),
+            state.since, tell,
+        )  # fmt: skip
 
     def _select(self, state: RoundState) -> RoundState:
         shutil.rmtree(self._folder, ignore_errors=True)

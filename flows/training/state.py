@@ -56,6 +56,8 @@ class RoundState:
         began_ns: When, nanoseconds since 1970 UTC.
         step: What it does next.
         alarms: The alarms that were known when it began, as `AlarmWatch.mark` tells them.
+        since: Event time, nanoseconds, of the last alarm of each stream that had one: what came
+            before it says nothing of a new version.
         items: The ids of the items that were chosen, in order.
         chosen: How many were chosen, by the reason of the choice.
         labels: How many got a label, by its source.
@@ -73,6 +75,7 @@ class RoundState:
     began_ns: int
     step: Step = Step.SELECT
     alarms: str = ""
+    since: Mapping[str, int] = field(default_factory=dict)
     items: tuple[str, ...] = ()
     chosen: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from records import SightflowError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import IO
 
     from flows.training.rounds import Tell
@@ -86,7 +86,7 @@ class _Trainer:
         self._job, self._examples, self._stop, self._tell = job, examples, stop, tell
         self._file = StateFile(job.place)
         self._queue = QueueWatch(job, KINDS[job.section.kind], examples)
-        self._alarms = _alarms(job)
+        self._alarms = _alarm_watch(job)
         self._meter = energy_meter(job.section)
         self._pressure = Pressure(job.directory)
 
@@ -118,13 +118,20 @@ class _Trainer:
 
     def _reason(self, request: TrainRequest, last: RoundState | None) -> tuple[Trigger | None, str]:
         if request.once:
-            return Trigger.ASKED, self._alarms()
-        seen = watch(self._job, self._queue, self._alarms, last)
+            return Trigger.ASKED, self._mark()
+        seen = watch(self._job, self._queue, self._mark, last)
         return due(self._job.section, last, seen), seen.alarms
+
+    def _mark(self) -> str:
+        return "" if self._alarms is None else self._alarms.mark()
 
     def _new(self, last: RoundState | None, trigger: Trigger, alarms: str) -> RoundState:
         number = 1 if last is None else last.number + 1
-        state = RoundState(number, trigger, self._job.clock(), alarms=alarms)
+        since = {} if last is None else dict(last.since)
+        if self._alarms is not None:
+            self._alarms.mark()
+            since |= self._alarms.last_ns
+        state = RoundState(number, trigger, self._job.clock(), alarms=alarms, since=since)
         self._file.write(state)
         return state
 
@@ -136,12 +143,12 @@ class _Trainer:
         return done
 
 
-def _alarms(job: TrainingJob) -> Callable[[], str]:
-    """What tells of the flow's alarms; nothing where it keeps no event log."""
+def _alarm_watch(job: TrainingJob) -> AlarmWatch | None:
+    """What tells of the flow's alarms; None where it keeps no event log."""
     section = job.configuration.sinks.event_log
     if section is None:
-        return lambda: ""
-    return AlarmWatch(job.folder / section.directory, job.configuration.name).mark
+        return None
+    return AlarmWatch(job.folder / section.directory, job.configuration.name)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from flows.training.state import RoundState
 
 
+RETRY_SHARE = 0.25
+"""After an alarm that a round could not answer, such a share of the items of a round is enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a trainer looks at.
@@ -50,7 +54,7 @@ def due(section: TrainingSection, last: RoundState | None, seen: Seen) -> Trigge
     """
     if seen.trying or not seen.new_items:
         return None
-    if section.on_alarm and seen.alarms and (last is None or seen.alarms != last.alarms):
+    if section.on_alarm and seen.alarms and _unanswered(section, last, seen):
         return Trigger.ALARM
     if section.queue_items is not None and seen.new_items >= section.queue_items:
         return Trigger.QUEUE
@@ -58,6 +62,18 @@ def due(section: TrainingSection, last: RoundState | None, seen: Seen) -> Trigge
         return None
     passed = last is None or seen.now_ns - last.began_ns >= section.every_seconds * NANOSECONDS
     return Trigger.SCHEDULE if passed else None
+
+
+def _unanswered(section: TrainingSection, last: RoundState | None, seen: Seen) -> bool:
+    """Whether an alarm asks for a round: it is new, or the last round could not answer it.
+
+    Right after an alarm there are few examples of what has changed. So a round without a version is
+    tried again when some more have come.
+    """
+    if last is None or seen.alarms != last.alarms:
+        return True
+    enough = RETRY_SHARE * (section.queue_items or section.items)
+    return last.trigger is Trigger.ALARM and last.version is None and seen.new_items >= enough
 
 
 class QueueWatch:

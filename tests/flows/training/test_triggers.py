@@ -44,6 +44,11 @@ def test_when_a_round_is_due() -> None:
     assert due(SECTION, LAST, seen(9999, 0, "run:2")) is None
     assert due(SECTION, None, seen(0, 1, "")) is Trigger.SCHEDULE
     assert due(SECTION, LAST, replace(seen(1001, 50, "run:2"), trying=True)) is None
+    # An alarm that a round could not answer asks again when a quarter of a round's items is there.
+    vain = replace(LAST, trigger=Trigger.ALARM)
+    assert due(SECTION, vain, seen(1001, 12)) is None
+    assert due(SECTION, vain, seen(1001, 13)) is Trigger.ALARM
+    assert due(SECTION, replace(vain, version=4), seen(1001, 13)) is None
     quiet = SECTION.model_copy(update={"on_alarm": False, "queue_items": None})
     assert due(quiet, LAST, seen(1001, 500, "run:2")) is None
     never = quiet.model_copy(update={"every_seconds": None})
@@ -100,8 +105,10 @@ def test_alarms_are_read_from_the_newest_run_as_its_log_grows(tmp_path: Path) ->
     assert AlarmWatch(tmp_path, "street").mark() == f"{first.name}:1"
     assert watch.mark() == f"{first.name}:1"
     assert watch.mark() == f"{first.name}:1"
+    assert watch.last_ns == {"gate": 2 * NANOSECONDS}
     second = run_of(tmp_path, "street", 3)
     assert watch.mark() == ""
+    assert watch.last_ns == {}
     write_log(second, [event(3, "precision_broken", EventKind.WINDOW), event(4, "recall_broken")])
     (segment,) = (second / "log").rglob("*.seg")
     whole = segment.read_bytes()
@@ -109,6 +116,7 @@ def test_alarms_are_read_from_the_newest_run_as_its_log_grows(tmp_path: Path) ->
     assert watch.mark() == ""
     segment.write_bytes(whole)
     assert watch.mark() == f"{second.name}:1"
+    assert watch.last_ns == {"gate": 4 * NANOSECONDS}
 
 
 def run_of(root: Path, name: str, second: int) -> Path:
