@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sightflow-installed
 
-.PHONY: help setup demo test chaos lint wheel sbom clean
+.PHONY: help setup demo test chaos fuzz lint docs wheel sbom clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /'
@@ -39,11 +39,21 @@ chaos: $(STAMP) ## Try the faults that take long, and print a table; about an ho
 	@echo "Trying faults: brokers that go away, processes that are killed, poison, dead webhooks."
 	@$(BIN)/python -m benchmarks.chaos
 
+fuzz: $(STAMP) ## Feed every reader 10 000 damaged inputs; about fifteen minutes.
+	@echo "Fuzzing: damaged records, files, configurations, queries, requests."
+	@$(BIN)/python -m benchmarks.fuzz --inputs 10000
+
 lint: $(STAMP) ## Check style, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(STAMP) ## Write the reference from the code and build the site into site/.
+	@$(BIN)/python -m mkdocs --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@$(BIN)/python -m flows.reference docs/reference >/dev/null
+	@$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 wheel: $(STAMP) ## Build the wheel and the source archive into dist/.
 	@$(BIN)/python -m build --no-isolation --outdir dist .
@@ -54,4 +64,4 @@ sbom: $(STAMP) ## Write the bill of materials, CycloneDX, into dist/.
 	@echo "dist/sbom.json"
 
 clean: ## Remove what the other commands made.
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -121,9 +121,14 @@ def logged_folders(log: Path) -> dict[Path, str]:
         folders = sorted({path.parent for path in log.rglob(f"*{_SUFFIX}")})
     streams = {folder: stream_of(folder.relative_to(log)) for folder in folders}
     return {
-        folder: stream if stream and log / stream_folder(stream) == folder else ""
+        # A name that is no UTF-8 is none that a stream can have, and cannot be quoted.
+        folder: stream if stream.isprintable() and _is_folder_of(folder, stream, log) else ""
         for folder, stream in streams.items()
     }
+
+
+def _is_folder_of(folder: Path, stream: str, log: Path) -> bool:
+    return stream != "" and log / stream_folder(stream) == folder
 
 
 def header(stream: str, version: int = FORMAT_VERSION) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from connectors.codec import iso_time
 from connectors.log_format import log_errors
 from records import LogError, RecordError
-from records.checks import check_name
+from records.checks import check_name, check_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,26 @@ _FIELDS: dict[str, type] = {
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationChange:
+    """A configuration that a run went on with.
+
+    Attributes:
+        time_ns: When it was taken up, nanoseconds since 1970 UTC.
+        configuration: Its text.
+        configuration_sha256: SHA-256 of the text, hexadecimal.
+        files: SHA-256 of each file of assertions that it names.
+        after_ns: Event time of the last frame of each stream before it, nanoseconds since 1970
+            UTC; it holds for those after.
+    """
+
+    time_ns: int
+    configuration: str
+    configuration_sha256: str
+    files: Mapping[str, str]
+    after_ns: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an event log is the log of.
 
@@ -45,11 +65,12 @@ class Manifest:
         name: The flow's name.
         run: The run's name, that of its directory.
         created_ns: When the run began, nanoseconds since 1970 UTC.
-        configuration: The configuration as it was written; secrets in it are references to
+        configuration: The configuration as it was at first; secrets in it are references to
             environment variables, so it holds none.
         streams: The streams' names.
         software: The version of each piece of software that shaped the results.
         configuration_sha256: SHA-256 of the configuration's text, hexadecimal.
+        changes: The configurations that the run went on with, in order.
     """
 
     name: str
@@ -59,6 +80,7 @@ class Manifest:
     streams: tuple[str, ...]
     software: Mapping[str, str] = field(default_factory=dict)
     configuration_sha256: str = ""
+    changes: tuple[ConfigurationChange, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.configuration_sha256:
@@ -66,7 +88,12 @@ class Manifest:
 
     def sha256_of_configuration(self) -> str:
         """SHA-256 of the configuration's text, computed anew."""
-        return sha256(self.configuration.encode()).hexdigest()
+        return sha256(self.configuration.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def text_of(self, configuration_sha256: str) -> str | None:
+        """The configuration that has a SHA-256; None where the run had none such."""
+        known = {one.configuration_sha256: one.configuration for one in self.changes}
+        return {self.configuration_sha256: self.configuration, **known}.get(configuration_sha256)
 
 
 def new_run_dir(root: Path, name: str, created_ns: int) -> Path:
@@ -107,6 +134,8 @@ def write_manifest(run_dir: Path, manifest: Manifest) -> Path:
         **{name: getattr(manifest, name) for name in _FIELDS},
         "software": dict(manifest.software),
     }
+    if manifest.changes:
+        values["changes"] = [asdict(change) for change in manifest.changes]
     text = json.dumps(values, indent=2, sort_keys=True) + "\n"
     with log_errors("written", path):
         draft = path.with_name(f".{MANIFEST_NAME}.draft")
@@ -146,9 +175,17 @@ def _manifest(path: Path, values: Any) -> Manifest:  # noqa: ANN401 - JSON may b
         if not isinstance(values.get(name), kind):
             raise LogError(f"{path} must have {name} as {kind.__name__}, got {values.get(name)!r}")
     try:
+        check_time("created_ns", values["created_ns"])
+    except RecordError as error:
+        raise LogError(f"{path} must tell when its run began: {error}") from error
+    try:
         for stream in values["streams"]:
             check_name("stream", stream)
     except RecordError as error:
         raise LogError(f"{path} must name its streams: {error}") from error
     known = {name: values[name] for name in _FIELDS}
-    return Manifest(**known | {"streams": tuple(values["streams"])})
+    try:
+        changes = tuple(ConfigurationChange(**one) for one in values.get("changes", ()))
+    except TypeError as error:
+        raise LogError(f"{path} must list the changes of its configuration: {error}") from error
+    return Manifest(**known | {"streams": tuple(values["streams"]), "changes": changes})

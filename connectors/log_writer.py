@@ -197,7 +197,8 @@ class LogWriter:
             )
         later = [each for each in found if each > number]
         removed = size - offset + sum(sizes[each] for each in later)
-        if not removed and not later:
+        begun = offset == 0 and number in found  # perhaps empty: killed before its first write
+        if not removed and not later and not begun:
             return
         with log_errors("cut", self._path):
             # From the back, so that an interruption leaves no gap between segments.
@@ -205,7 +206,7 @@ class LogWriter:
                 found[each].unlink()
             if offset:
                 os.truncate(self._path, offset)
-            elif number in found:
+            elif begun:
                 self._path.unlink()
         _log.warning("event log cut to its position", stream=self._stream, removed_bytes=removed)
 

@@ -106,7 +106,10 @@ def _application(registry: CollectorRegistry, health: Health) -> WSGIApplication
     def application(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environment.get("PATH_INFO", "")
         if path == METRICS:
-            return metrics(environment, start)
+            try:
+                return metrics(environment, start)
+            except (TypeError, ValueError):  # of an Accept header that the library stumbles over
+                return _answer(start, HTTPStatus.BAD_REQUEST, ["the Accept header is broken"])
         if path not in probes:
             return _answer(start, HTTPStatus.NOT_FOUND, [f"try {METRICS}, {HEALTH}, {READINESS}"])
         troubles = probes[path]()

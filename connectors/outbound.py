@@ -30,6 +30,8 @@ _LAST_PORT = 65_535
 _LONGEST_URL = 2048
 _NAT64 = IPv6Network("64:ff9b::/96")
 _IPV4_BITS = 0xFFFF_FFFF
+_CLOUD_ADDRESSES = frozenset({"168.63.129.16"})
+"""Addresses that look public, and are a cloud's services for its own machines: Azure's."""
 _KINDS = ("loopback", "link_local", "multicast", "unspecified", "private", "reserved")
 
 
@@ -94,6 +96,10 @@ def address_problem(address: IPv4Address | IPv6Address) -> str:
         inner = _embedded(address)
         if inner is not None:
             return address_problem(inner)
+        if address.is_site_local:  # withdrawn, yet still routed in some networks
+            return "site-local"
+    if str(address) in _CLOUD_ADDRESSES:
+        return "a cloud's own"
     for kind in _KINDS:
         if getattr(address, f"is_{kind}"):
             return kind.replace("_", "-")

@@ -7,7 +7,10 @@ import importlib.util
 import sys
 import traceback
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from operators.assertions.api import Assertion
 from operators.assertions.appear import Appear
@@ -22,7 +25,7 @@ from records import ConfigurationError, Fault, RecordError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 ENTRY_POINTS = "sightflow.assertions"
 """The group of entry points by which installed packages offer assertions."""
@@ -90,11 +93,32 @@ def load_entry_point(name: str, key: str = "assertions") -> tuple[Assertion, ...
     return found
 
 
+class _AsRead(SourceFileLoader):
+    """Runs the text that was read, and no compiled file: that may be of an edit before."""
+
+    def __init__(self, name: str, path: Path, text: bytes) -> None:
+        super().__init__(name, str(path))
+        self._text = text
+
+    @override
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._text, self.path)
+
+
 def _run(path: Path, key: str) -> ModuleType:
-    """Run the file as a module that can be found again, as dataclasses and pickles ask for."""
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    """Run the file as a module that can be found again, as dataclasses and pickles ask for.
+
+    A file that was edited is another module, since a flow may still run with the one before.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise _fault(path, 0, key, f"cannot be read: {error.strerror}", "Check it.") from error
+    digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + text).hexdigest()[:8]
     name = f"sightflow_assertions_{path.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path, loader=_AsRead(name, path, text))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -27,6 +27,7 @@ from flows.inputs import Inputs, open_inputs
 from flows.lidar import joined
 from flows.member import ALONE
 from flows.model_reference import registry_name
+from flows.reload_states import windows_step
 from flows.retraining import frames_aside, put_aside
 from flows.shards import ONE_SHARD
 from flows.signals import heard
@@ -172,8 +173,8 @@ def _seen(
         outputs.append(
             op.map_value("alerts", episodes("rules", decided, rules, parts.origin), list)
         )
-    for place, section in enumerate(configuration.windows):
-        outputs += _windows(f"windows_{place}", frames, section, configuration, parts)
+    for section in configuration.windows:
+        outputs += _windows(windows_step(section.name), frames, section, configuration, parts)
     return outputs
 
 

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
 from rich.console import Console
+from typing_extensions import override
 
 from records import AssetError, ConfigurationError, QueryError, SightflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from structlog.typing import EventDict
+
+_UNSAFE = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 EXIT_FAILURE = 1
 """Something failed."""
@@ -33,25 +44,55 @@ ConfigurationArgument = Annotated[
 """The configuration file that a command works on."""
 
 
+class _PlainConsole(Console):
+    """A console on which no text steers the terminal, in whatever table or panel it stands."""
+
+    @override
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text))
+
+
 def console() -> Console:
     """Where tables and pictures of state go: standard output."""
-    return Console(highlight=False, soft_wrap=False, emoji=False)
+    return _PlainConsole(highlight=False, soft_wrap=False, emoji=False)
 
 
 def error_console() -> Console:
     """Where logs and progress go: standard error."""
-    return Console(stderr=True, highlight=False, emoji=False)
+    return _PlainConsole(stderr=True, highlight=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    r"""Text in which nothing can steer a terminal: what does not print is replaced.
+
+    >>> printable("a\x1b[2Jb\tc\n")
+    'a\ufffd[2Jb\tc\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for each in text
+    )
 
 
 def print_json(value: object) -> None:
     """Print a result as one JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # What JSON leaves as it is, and no stream of UTF-8 can carry or no terminal should get.
+    sys.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
 def print_text(text: str) -> None:
     """Print a result as plain text."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 
@@ -81,6 +122,13 @@ def error_json(error: SightflowError) -> dict[str, Any]:
     return value
 
 
+def _plain(_: object, __: str, event: EventDict) -> EventDict:
+    """A log entry whose texts cannot steer a terminal."""
+    return {
+        name: printable(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
 def set_up_logs(*, verbose: bool = False) -> None:
     """Send logs to standard error: for people on a terminal, as JSON lines elsewhere."""
     terminal = sys.stderr.isatty()
@@ -95,6 +143,7 @@ def set_up_logs(*, verbose: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([_plain] if terminal else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(

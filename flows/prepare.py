@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flows.counts import RunCounts
     from flows.member import Member
     from flows.recovery import RecoverySettings
+    from flows.reload import ReloadSettings
     from records import Detector
 
 SOFTWARE = (
@@ -57,6 +58,7 @@ class RunRequest:
         member: Which of the run's processes this is.
         ui: Where the dashboard is served, HOST:PORT, or empty text for where the configuration
             says; None for nowhere, unless the configuration asks for it.
+        reload: How it learns that its configuration has changed; None where it may not change.
     """
 
     configuration: Configuration
@@ -69,6 +71,7 @@ class RunRequest:
     recovery: RecoverySettings | None = None
     member: Member = ALONE
     ui: str | None = None
+    reload: ReloadSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

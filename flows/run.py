@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,16 +17,18 @@ import structlog
 from connectors.metrics import Metrics
 from connectors.model_metrics import ModelMetrics
 from flows.assertions import load_assertions
-from flows.build import Parts, build, detector_settings
+from flows.build import Parts, detector_settings
 from flows.cascades import load_cascades
 from flows.counts import RunCounts
 from flows.dashboard.live import dashboard
-from flows.engine import execute, interrupts_end
+from flows.engine import interrupts_end
 from flows.lidar import load_lidars
 from flows.live_models import load_named_detector, open_models
 from flows.measured import MeasuredDetector
 from flows.prepare import RunRequest, prepare
 from flows.recovery import locked
+from flows.reload_detectors import Detectors
+from flows.reload_run import run_stages
 from flows.retraining import load_retraining
 from flows.signals import load_classifier
 from flows.sinks import Sinks
@@ -37,11 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connectors.kafka import DeadLetter
+    from connectors.log_manifest import Manifest
     from flows.build import Records
     from flows.config import Configuration
     from flows.live_models import LiveModels
     from flows.member import Member
     from flows.prepare import Begun
+    from flows.reload_run import Remake
     from flows.training.lag import LagWatch
 
 __all__ = ["RunRequest", "run"]
@@ -73,14 +78,24 @@ def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary
         RunCounts(configuration.names),
     )
     live = open_models(configuration, request.folder, ModelMetrics(metrics.registry))
-    detector = _detector(request, metrics, live) if _sees(configuration) else None
-    with dashboard(request, begun, detector, metrics) as shown:
+    detectors = Detectors(
+        lambda changed: (
+            _detector(replace(request, configuration=changed), metrics, live)
+            if _sees(changed)
+            else None
+        )
+    )
+    with dashboard(request, begun, detectors.of(configuration), metrics) as shown:
         sinks = Sinks.make(
             configuration, request.folder, begun.run_dir, metrics, console=request.console,
             member=request.member,
         )  # fmt: skip
-        parts = shown(_parts(request, begun, detector, live, sinks, counts, metrics, stop))
-        seconds, stopped = _drive(request, parts, live, metrics, sinks)
+
+        def make(changed: RunRequest, manifest: Manifest) -> Parts:
+            now, detector = replace(begun, manifest=manifest), detectors.of(changed.configuration)
+            return shown(_parts(changed, now, detector, live, sinks, counts, metrics, stop))
+
+        parts, seconds, stopped = _drive(request, begun, make, live, metrics, sinks, stop)
     return RunSummary(
         name=configuration.name,
         run_dir=begun.run_dir,
@@ -89,9 +104,7 @@ def _run(request: RunRequest, begun: Begun, stop: threading.Event) -> RunSummary
         seconds=seconds,
         streams=counts.streams,
         model=parts.origin.model,
-        detector_calls=detector.calls if detector else 0,
-        detector_frames=detector.images if detector else 0,
-        detector_seconds=detector.seconds if detector else 0.0,
+        **detectors.spent,
         delivered=sinks.delivered,
         undelivered=sinks.undelivered,
         dead_letters=dict(counts.dead_letters),
@@ -182,18 +195,26 @@ def _burier(counts: RunCounts, metrics: Metrics) -> Callable[[DeadLetter], None]
 
 
 def _drive(
-    request: RunRequest, parts: Parts, live: LiveModels | None, metrics: Metrics, sinks: Sinks
-) -> tuple[float, bool]:
-    """Run the dataflow to its end: how long it took, seconds, and whether it was interrupted."""
-    start = time.perf_counter()
+    request: RunRequest,
+    begun: Begun,
+    make: Remake,
+    live: LiveModels | None,
+    metrics: Metrics,
+    sinks: Sinks,
+    stop: threading.Event,
+) -> tuple[Parts, float, bool]:
+    """Run to the end: the last parts, how long it took, seconds, and whether it was interrupted."""
     served = _served(request.configuration, metrics, request.member)
-    with served, interrupts_end(parts.stop):
+    with served, interrupts_end(stop):
         try:
-            execute(build(request.configuration, parts), request.recovery, request.member)
-            return time.perf_counter() - start, parts.stop.is_set()
+            parts = make(request, begun.manifest)
+            start = time.perf_counter()
+            with sinks.held():
+                parts = run_stages(request, begun, parts, make)
+            return parts, time.perf_counter() - start, stop.is_set()
         finally:
             # The engine does not close the sources and sinks of a flow that was aborted.
-            parts.stop.set()
+            stop.set()
             sinks.close()
             if live is not None:
                 live.close()

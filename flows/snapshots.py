@@ -9,13 +9,13 @@ that are about to come again. So these snapshots are removed first.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from records import SightflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 BUSY_SECONDS = 10.0
@@ -32,9 +32,57 @@ def drop_unfinished(store: Path) -> int:
         SightflowError: a file cannot be read or written.
     """
     files = sorted(store.glob("*.sqlite3"))
-    try:
+    with _errors(store):
         epoch = _resume_epoch(files)
         return 0 if epoch is None else sum(_drop(file, epoch) for file in files)
+
+
+def keep_steps(store: Path, steps: Iterable[str]) -> int:
+    """Remove the states of steps that a dataflow does not have; how many there were.
+
+    Else they would come back, and be out of date, once there is a step of that name again.
+
+    Args:
+        store: The folder of the engine's SQLite files. Nobody else may work with it meanwhile.
+        steps: The steps that it has.
+
+    Raises:
+        SightflowError: a file cannot be read or written.
+    """
+    kept = set(steps)
+    removed = 0
+    with _errors(store):
+        for file in sorted(store.glob("*.sqlite3")):
+            with closing(_open(file)) as connection, connection:
+                found = {step for (step,) in connection.execute("SELECT step_id FROM snaps")}
+                for step in found - kept:
+                    removed += connection.execute(
+                        "DELETE FROM snaps WHERE step_id = ?", (step,)
+                    ).rowcount
+    return removed
+
+
+def stored_parts(store: Path, step: str) -> frozenset[str]:
+    """The keys of a step that there are states of.
+
+    Raises:
+        SightflowError: a file cannot be read.
+    """
+    found: set[str] = set()
+    with _errors(store):
+        for file in sorted(store.glob("*.sqlite3")):
+            with closing(_open(file)) as connection:
+                rows = connection.execute(
+                    "SELECT DISTINCT state_key FROM snaps WHERE step_id = ?", (step,)
+                )
+                found |= {key for (key,) in rows}
+    return frozenset(found)
+
+
+@contextmanager
+def _errors(store: Path) -> Iterator[None]:
+    try:
+        yield
     except sqlite3.Error as error:
         raise SightflowError(
             f"the snapshots in {store} cannot be used: {error}. Is its disk full?"

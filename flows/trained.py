@@ -132,7 +132,7 @@ def load_trained(folder: Path) -> TrainedCascade:
             specialised=_specialised(folder, plans),
             packets=_packets(folder, plans),
         )
-    except (KeyError, TypeError, ValueError, RecordError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DetectorError(
             f"{path} is no trained cascade: {error}. Train it again with "
             "'sightflow evaluate cascade --save'"
@@ -161,7 +161,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise DetectorError(f"{path} is larger than {LARGEST_FILE} bytes")
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DetectorError(f"{path} is no JSON: {error}") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT_VERSION:
         raise DetectorError(

@@ -100,7 +100,7 @@ def why(log: EventLog, alert_id: str) -> Why:
     changes, notes = _changes(log, alert_id)
     last = changes[-1]
     try:
-        asked = read_asked(log)
+        asked = read_asked(log, last.configuration)
         notes += asked.notes
     except LogError as error:
         asked = Asked()
@@ -108,7 +108,7 @@ def why(log: EventLog, alert_id: str) -> Why:
     kind = _kind(last, asked)
     rule = asked.rule(last.rule) if kind is Kind.RULE else None
     gathered = _gather(log, changes, asked, rule)
-    same = last.configuration in {"", log.manifest.configuration_sha256}
+    same = not last.configuration or log.manifest.text_of(last.configuration) is not None
     if not same:
         notes.append("the alert came from another configuration than that of the manifest")
     if not gathered.verdicts:

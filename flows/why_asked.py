@@ -77,13 +77,19 @@ class Asked:
         return Assertions(self.assertions, health, outputs, self.calibration)
 
 
-def read_asked(log: EventLog) -> Asked:
+def read_asked(log: EventLog, configuration_sha256: str = "") -> Asked:
     """Read what a run was asked to tell.
+
+    Args:
+        log: The run's log.
+        configuration_sha256: The configuration that is meant, of those that the run had; the first
+            one where it had none such.
 
     Raises:
         LogError: the manifest's configuration is none that this release can read.
     """
-    document = read_document(log.manifest.configuration, MANIFEST_NAME, os.environ)
+    text = log.manifest.text_of(configuration_sha256) or log.manifest.configuration
+    document = read_document(text, MANIFEST_NAME, os.environ)
     if document.value is None:
         raise _unreadable(log, str(document.faults[0]))
     for fault in document.faults:

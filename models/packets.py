@@ -172,7 +172,7 @@ class PacketModel:
             metrics = {name: float(value) for name, value in manifest.pop("metrics").items()}
             provenance = {name: value for name, value in manifest.items() if name not in own}
             _check_metrics(metrics)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise damaged_manifest(path, error) from error
         return cls(reach, scale, tensors, metrics, provenance)
 

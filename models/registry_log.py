@@ -105,7 +105,7 @@ def stated_pointers(folder: Path) -> Pointers | None:
         if value["history_bytes"] != (folder / _HISTORY).stat().st_size:
             return None
         return Pointers(value["current"], value["candidate"], value["revision"])
-    except (DetectorError, FileNotFoundError, KeyError, TypeError, ValueError):
+    except (DetectorError, FileNotFoundError, KeyError, RecursionError, TypeError, ValueError):
         return None  # missing or damaged: the next change writes it anew
 
 
@@ -113,7 +113,7 @@ def _change(path: Path, number: int, line: bytes) -> Change:
     try:
         value: dict[str, Any] = json.loads(line)
         return Change(**{**value, "what": ChangeKind(value["what"])})
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise DetectorError(
             f"{path}:{number} is no change of a model ({error}). The file is damaged; "
             "restore it from a backup, or take that line out"

@@ -194,7 +194,8 @@ def version_from_bytes(data: bytes, name: str, number: int) -> ModelVersion:
         new = NewVersion(ModelKind(value["kind"]), metrics, value["data_sha256"],
                          value["configuration"], value["parent"])  # fmt: skip
         files, created_ns, code = dict(value["files"]), value["created_ns"], value["code_version"]
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError,
+            ValueError) as error:  # fmt: skip
         raise RecordError(f"{type(error).__name__}: {error}") from error
     if found != (FORMAT_VERSION, name, number):
         raise RecordError(f"format, name and number are {found}")

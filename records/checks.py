@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 from records.errors import RecordError
+
+MOST_BRACKETS = 64
+"""How deeply brackets may be nested in a YAML text before it is parsed."""
+
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 LONGEST_NAME = 200
 """The longest stream, rule or stage name, in characters."""
@@ -52,6 +58,21 @@ def check_finite(field: str, value: object) -> None:
     """Raise RecordError unless `value` is a finite number."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not _is_finite(value):
         raise RecordError(f"{field} must be a finite number, got {value!r}")
+
+
+def deepest_brackets(text: str) -> int:
+    """How deeply square brackets and braces are nested in a text, those in quotes counted as well.
+
+    Parsers of YAML take a time that grows with the third power of it, so it is looked at before.
+
+    >>> deepest_brackets("a: [1, {b: [2]}, [3]]")
+    3
+    """
+    depth = deepest = 0
+    for each in _BRACKETS.finditer(text):
+        depth = depth + 1 if each[0] in "[{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _is_finite(value: float) -> bool:

@@ -119,7 +119,7 @@ def read_file(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
     """
     try:
         # A pipe would block, and a device never end.
-        if not path.is_file():
+        if path.exists() and not path.is_file():
             raise SightflowError(f"{path} must be a file; name a file of labels")
         with path.open("rb") as file:
             data = file.read(most + 1)

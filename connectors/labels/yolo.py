@@ -28,6 +28,7 @@ from connectors.labels.exchange import (
 )
 from connectors.labels.reader import Imported, ImportSettings, Reader
 from records import SightflowError
+from records.checks import MOST_BRACKETS, deepest_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,11 +155,13 @@ def _read_line(
 def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever is in the file
     """Read YAML without aliases: small files of them can stand for more than memory holds."""
     data = read_file(path, MOST_YAML_BYTES)
+    if deepest_brackets(data.decode("utf-8", "replace")) > MOST_BRACKETS:
+        raise SightflowError(f"{path} must be YAML: it is nested too deeply")
     try:
         if any(isinstance(each, AliasEvent) for each in YAML(typ="safe", pure=True).parse(data)):
             raise SightflowError(f"{path} must hold no aliases (*name); write the values out")
         return YAML(typ="safe", pure=True).load(data)
-    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
         # The parser raises plain Python errors for some broken scalars and tags.
         raise SightflowError(f"{path} must be YAML: {error}") from error
 

@@ -79,7 +79,11 @@ rtsp, rtsps, http, https, rtmp, rtmps, rtp, udp, srt, tcp; got 'ftp://host/a.mp4
         raise RecordError(f"uri must be 1 to {LONGEST_URI} printable characters")
     scheme = match[1].lower() if (match := _SCHEME.match(uri)) else ""
     if scheme == "file":
-        return _file(unquote(urlsplit(uri).path), uri)
+        try:
+            path = unquote(urlsplit(uri).path)
+        except ValueError as error:
+            raise RecordError(f"uri must be file:///PATH, got {redact(uri)!r}: {error}") from error
+        return _file(path, uri)
     if scheme:
         return _network(scheme, uri)
     if webcam := _WEBCAM.fullmatch(uri):

@@ -28,6 +28,7 @@ from flows.output import (
 )
 from flows.progress import run_progress
 from flows.recovery import RecoverySettings, begun
+from flows.reload import ReloadSettings
 from flows.run import RunRequest
 from flows.run import run as run_flow
 from flows.shards import MOST_PROCESSES
@@ -68,6 +69,9 @@ def run(
             "--ui", metavar="[HOST:PORT]", help="Serve the dashboard: a page for browsers."
         ),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Take up changes of the configuration while it runs.")
+    ] = False,
     leash: Annotated[
         bool, typer.Option("--leash", hidden=True, help="End when standard input ends.")
     ] = False,
@@ -83,15 +87,21 @@ def run(
         raise typer.BadParameter("either --processes or --addresses")
     recovery = None if recover is None else RecoverySettings(recover, epoch_seconds)
     member = Member(process, tuple(addresses.split(","))) if addresses else ALONE
+    if watch and (processes > 1 or addresses):
+        raise typer.BadParameter(
+            "--watch is for a run in one process; stop one of several to change its configuration"
+        )
+    alone = processes == 1 and not addresses
     request = RunRequest(
-        configuration, text, path.parent, run_dir, recovery=recovery, member=member, ui=ui
-    )
+        configuration, text, path.parent, run_dir, recovery=recovery, member=member, ui=ui,
+        reload=ReloadSettings(path, watch=watch) if alone and (watch or recover) else None,
+    )  # fmt: skip
     if processes > 1:
         summary = _run_together(request, path, processes, verbose=verbose)
     else:
         out = error_console()
-        with run_progress(video_settings(configuration.streams, path.parent), out) as watch:
-            summary = run_flow(replace(request, console=out, watch=watch))
+        with run_progress(video_settings(configuration.streams, path.parent), out) as shown:
+            summary = run_flow(replace(request, console=out, watch=shown))
     if json:
         print_json({"ok": summary.good, **summary.to_json()})
     else:

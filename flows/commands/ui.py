@@ -16,6 +16,7 @@ from connectors.replay import EventLog
 from flows import config
 from flows.config.document import read_document
 from flows.config.ui_section import UiSection
+from flows.dashboard.access import is_loopback
 from flows.dashboard.background import BackgroundSettings
 from flows.dashboard.recorded import RecordedBoard
 from flows.dashboard.server import DashboardServer, UiSettings
@@ -82,7 +83,14 @@ def show(
         SightflowError: there is no such run, or the address cannot be listened on.
     """
     log = EventLog.open(run_folder(recording))
-    settings = UiSettings.of(_section(log, configuration)).at(at)
+    section = _section(log, configuration)
+    if configuration is None and ":" not in at and not is_loopback(section.host):
+        # A log may come from a stranger, with tokens that the stranger knows.
+        raise LogError(
+            f"the run was shown at {section.host}, which other machines reach; say so again with "
+            "--at HOST:PORT or --configuration, or add --at 127.0.0.1:8787"
+        )
+    settings = UiSettings.of(section).at(at)
     board = RecordedBoard(log, _beside(log))
     for fault in board.faults:
         note(f"the event log is damaged: {fault}")

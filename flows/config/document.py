@@ -18,6 +18,7 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.timestamp import TimeStamp
 
 from records import Fault
+from records.checks import MOST_BRACKETS, deepest_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,7 @@ MOST_ALIASES = 100
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{([^}]*)\}?")
 """An escaped ``$${``, a reference ``${NAME}``, or something that wants to be one."""
 
+_ALIAS = re.compile(r"\*[^\s,\[\]{}]")
 _MOST_BITS = 1000
 _SCALARS = (bool, int, float, dt.date)
 
@@ -102,14 +104,19 @@ def read_document(text: str, file: str, environment: Mapping[str, str]) -> Docum
             Fault(file, line, "", "", "holds a control character", "Save it as plain UTF-8 text.")
         )
         return document
+    if deepest_brackets(text) > MOST_BRACKETS:
+        document.fault((), "", "is nested too deeply", f"Nest at most {MOST_NESTED} levels.")
+        return document
+    aliases = len(_ALIAS.findall(text))
     try:
-        aliases = sum(isinstance(each, AliasEvent) for each in YAML(typ="rt").parse(text))
+        if aliases > MOST_ALIASES:  # some may stand in texts and comments
+            aliases = sum(isinstance(each, AliasEvent) for each in YAML(typ="rt").parse(text))
         tree = YAML(typ="rt").load(text if aliases <= MOST_ALIASES else "")
     except MarkedYAMLError as error:
         document.faults.append(_syntax_fault(file, error))
     except RecursionError:
         document.fault((), "", "is nested too deeply", f"Nest at most {MOST_NESTED} levels.")
-    except (YAMLError, ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+    except (YAMLError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         # The parser raises plain Python errors for some broken scalars and tags.
         problem = f"is no valid YAML: {str(error).splitlines()[0] if str(error) else 'broken'}"
         document.fault((), "", problem, "Mend the syntax.")

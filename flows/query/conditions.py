@@ -12,6 +12,7 @@ from sqlglot import exp
 from flows.query.contents import BUILT_IN
 from flows.query.faults import fault, meant
 from flows.query.model import Filters, Range
+from records.checks import LATEST_TIME_NS
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -191,9 +192,21 @@ def _number(query: str, node: exp.Expression) -> float:
     inner = node
     if isinstance(node, exp.Neg):
         sign, inner = -1.0, node.this
-    if isinstance(inner, exp.Literal) and not inner.is_string:
-        return sign * float(inner.this)
-    raise fault(query, *place(query, node), "is no number", "Write a number, without quotes.")
+    value = literal_number(inner)
+    if value is None:
+        raise fault(query, *place(query, node), "is no number", "Write a number, without quotes.")
+    return sign * value
+
+
+def literal_number(node: object) -> float | None:
+    """The finite number that is written here; None for anything else."""
+    if not isinstance(node, exp.Literal) or node.is_string:
+        return None
+    try:
+        value = float(node.this)
+    except ValueError:  # 1e, which SQL takes for a number
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _time_ns(query: str, node: exp.Expression) -> int:
@@ -207,4 +220,7 @@ def _time_ns(query: str, node: exp.Expression) -> int:
             return int(moment.timestamp()) * NANOSECONDS + moment.microsecond * 1000
         remedy = "Write it with its zone, '2026-05-01T08:00:00Z', or as seconds."
         raise fault(query, *place(query, node), "is no time", remedy)
-    return round(_number(query, node) * NANOSECONDS)
+    nanoseconds = _number(query, node) * NANOSECONDS
+    if not abs(nanoseconds) <= LATEST_TIME_NS:
+        raise fault(query, *place(query, node), "is no time", "Write seconds since 1970.")
+    return round(nanoseconds)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from flows.query.conditions import column_name, place
+from flows.query.conditions import column_name, literal_number, place
 from flows.query.faults import fault
 from flows.query.model import Window
 
 if TYPE_CHECKING:
     from flows.query.clauses import Clauses
 
+_MOST_FRAMES = 2**53
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
 
 
@@ -29,19 +30,17 @@ def sum_condition(query: str, node: exp.Expression) -> tuple[str, int]:
     count = node.args.get("expression")
     total = node.args.get("this")
     inner = total.this if isinstance(total, exp.Sum) else None
+    number = literal_number(count)
     good = (
         isinstance(node, exp.GTE | exp.GT)
         and isinstance(inner, exp.EQ)
         and column_name(inner.this) == "class"
         and isinstance(inner.expression, exp.Literal)
         and inner.expression.is_string
-        and isinstance(count, exp.Literal)
-        and not count.is_string
     )
-    if not good or inner is None or count is None:
+    if not good or inner is None or count is None or number is None:
         remedy = "Write SUM(class='bus') >= 1."
         raise fault(query, *place(query, node), "is no count of a class", remedy)
-    number = float(count.this)
     least = math.floor(number) + 1 if isinstance(node, exp.GT) else math.ceil(number)
     if least < 1:
         raise fault(query, *place(query, count), "always holds", "Ask for at least 1.")
@@ -56,7 +55,8 @@ def window_of(query: str, node: exp.Anonymous) -> Window:
         return Window(lengths[0], lengths[0])
     if name in ("HOP", "SLIDE") and len(lengths) == 2:
         slide, size = lengths
-        count = round(size / slide)
+        ratio = size / slide
+        count = round(ratio) if math.isfinite(ratio) else 0
         if count < 1 or not math.isclose(count * slide, size):
             remedy = "Make the window a multiple of its slide: HOP(slide, window)."
             raise fault(query, *place(query, node), "has lengths that do not fit", remedy)
@@ -85,10 +85,9 @@ def limit_number(query: str, select: exp.Select) -> int | None:
     if node is None:
         return None
     literal = node.expression
-    if isinstance(literal, exp.Literal) and not literal.is_string and literal.this.isdigit():
-        number = int(literal.this)
-        if number >= 1:
-            return number
+    number = literal_number(literal)
+    if number is not None and 1 <= number <= _MOST_FRAMES and number == int(number):
+        return int(number)
     raise fault(query, *place(query, node), "is no number of frames", "Write LIMIT 10.")
 
 
@@ -113,7 +112,7 @@ def whole(query: str, cut: Clauses, name: str, least: int = 1) -> int | None:
     value = cut.numbers.get(name)
     if value is None:
         return None
-    if value < least or value != round(value) or math.isinf(value):
+    if not least <= value <= _MOST_FRAMES or value != round(value):
         remedy = f"Write a whole number of at least {least}."
         raise fault(query, *cut.places[name], f"is no {name}", remedy)
     return int(value)

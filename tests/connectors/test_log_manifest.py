@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.log_manifest import Manifest, new_run_dir, write_manifest
+from connectors.log_manifest import (
+    ConfigurationChange,
+    Manifest,
+    new_run_dir,
+    read_manifest,
+    write_manifest,
+)
 from connectors.replay import EventLog, LogFault
 from records import LogError
 from tests.support.logs import run_dir_of
@@ -97,3 +103,17 @@ def test_run_directories_are_fresh(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match="cannot be made: Not a directory; check the free space"):
         new_run_dir(tmp_path / "file" / "runs", "gate", START_NS)
+
+
+def test_changes_of_the_configuration_are_kept(tmp_path: Path) -> None:
+    change = ConfigurationChange(7, "stride: 2", "ab" * 32, {"own.py": "cd" * 32}, {"gate": 5})
+    manifest = Manifest("watch", "1", 0, "stride: 1", ("gate",), changes=(change,))
+    path = write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+    assert manifest.text_of("ab" * 32) == "stride: 2"
+    assert manifest.text_of(manifest.configuration_sha256) == "stride: 1"
+    assert manifest.text_of("ef" * 32) is None
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(values | {"changes": [{"x": 1}]}), encoding="utf-8")
+    with pytest.raises(LogError, match="must list the changes of its configuration: "):
+        read_manifest(tmp_path)

@@ -84,6 +84,17 @@ def test_a_killed_writer_loses_nothing_it_had_written(tmp_path: Path) -> None:
     assert read_log(tmp_path)[0] == [verdict(sequence=i) for i in range(len(found) + 1)]
 
 
+def test_an_empty_segment_of_a_run_that_was_killed_before_its_first_write_is_begun_anew(
+    tmp_path: Path,
+) -> None:
+    run_dir_of(tmp_path)
+    (path,) = write_log(tmp_path, [verdict(sequence=0)])
+    path.write_bytes(b"")
+    with LogWriter(tmp_path, "gate", position=LogPosition(0, 0)) as writer:
+        writer.write([verdict(sequence=0)])
+    assert read_log(tmp_path) == ([verdict(sequence=0)], ())
+
+
 def test_a_writer_goes_on_from_any_position(tmp_path: Path) -> None:
     records = [verdict(sequence=i) for i in range(20)]
     with LogWriter(tmp_path / "a", "gate", SMALL) as writer:

@@ -116,7 +116,8 @@ def test_a_version_that_fails_is_left_and_no_call_is_lost(tmp_path: Path) -> Non
     assert [calls.call(float(k)) for k in (3, 4)] == [6.0, 8.0]
     assert calls.current.id == "word@1"
     assert words.told == [("word@2", "it failed in a call: ValueError: it is broken")]
-    assert words.models["2"].calls == [3.0]
+    # It may have been there already when the second call came.
+    assert words.models["2"].calls in ([2.0], [3.0])
 
 
 def test_what_no_version_can_answer_is_an_error(tmp_path: Path) -> None:

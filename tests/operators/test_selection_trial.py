@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 
 from operators.selection import select_random, select_uncertain, select_uniform
-from operators.selection_trial import Difference, Judged, TrialSettings, compare, run_rounds
+from operators.selection_trial import (
+    Difference,
+    Judged,
+    TrialSettings,
+    compare,
+    compare_scores,
+    run_rounds,
+)
 from records import Flag, Origin, RecordError, RetrainingItem
 from tests.support.queues import item
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from operators.selection import Choice, Fires
 
 RARE = 40
 COUNT = 400
@@ -42,6 +51,43 @@ def test_each_seed_gives_a_curve_and_the_same_one_again() -> None:
     assert run_rounds(select_random, pool()[::-1], learner, SETTINGS, 1) == curve
     # All start with the same model.
     assert run_rounds(select_uniform, pool(), learner, SETTINGS, 1)[0] == curve[0]
+
+
+def test_the_items_are_those_that_each_model_sees_anew() -> None:
+    seen: list[dict[int, float]] = []
+
+    def unsure(labelled: Sequence[RetrainingItem], seed: int) -> Judged:
+        """Unsure of those with a low number at first, and of those with a high one later."""
+        sign = -1 if labelled else 1
+        items = (
+            item(k, flags=(), origins=(Origin.RANDOM,), uncertainty=0.5 - sign * k / 1000)
+            for k in range(COUNT)
+        )
+        return Judged(0.0, items={one.id: one for one in items})
+
+    def most_unsure(
+        items: Sequence[RetrainingItem],
+        count: int,
+        generator: np.random.Generator,
+        fires: Sequence[Fires],
+    ) -> tuple[Choice, ...]:
+        chosen = select_uncertain(items, count, generator, fires)
+        seen.append({one.item.sequence: one.item.uncertainty for one in chosen})
+        return chosen
+
+    run_rounds(most_unsure, pool(), unsure, TrialSettings(rounds=2, budget=3), 0)
+    assert [sorted(one) for one in seen] == [[0, 1, 2], [397, 398, 399]]
+    assert max(seen[1].values()) == 0.5 + 399 / 1000
+
+
+def test_scores_of_runs_elsewhere_are_compared_alike() -> None:
+    selectors = {"random": select_random, "uniform": select_uniform}
+    found = compare(selectors, "random", pool(), learner, SETTINGS)
+    again = compare_scores({name: one.scores for name, one in found.items()}, "random", 0.95)
+    assert again["uniform"].last == found["uniform"].last
+    with pytest.raises(RecordError) as caught:
+        compare_scores({"a": np.zeros((2, 2))}, "b", 0.95)
+    assert str(caught.value) == "baseline must be one of a, got 'b'"
 
 
 def test_a_better_selection_is_called_better_and_an_equal_one_is_not() -> None:

@@ -20,7 +20,6 @@ from tests.support.registries import registry_with
 from tests.support.scenes import Street, write_configuration, write_street
 from tests.support.vtest import frames as clip_frames
 from tests.support.webhook_outbox import deliver
-from tests.support.webhooks import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +34,9 @@ RUN = "street-20260501T080000Z"
 RECORDINGS = ("0000", "0003")
 """The recordings with camera and LIDAR that stand for all, short ones."""
 
+
+SECRET_NAME = "SIGHTFLOW_WEBHOOK_SECRET"
+"""The environment's name for the secret of webhooks."""
 
 MADE_BY_INIT = "sightflow.yaml"
 """A configuration that some pages have made by a command."""
@@ -63,7 +65,11 @@ def make_material(folder: Path, assets: Path) -> Material:
     _cut(assets / "video" / "vtest.avi", clip)
     street = write_street(folder)
     (folder / "own.py").write_text(OWN, encoding="utf-8")
-    more = "  event_log: {directory: runs}\n" + TENTH + "retraining: {queue: queue.sqlite3, random_seconds: 1}\n"
+    more = (
+        "  event_log: {directory: runs}\n"
+        + TENTH
+        + "retraining: {queue: queue.sqlite3, random_seconds: 1}\n"
+    )
     write_configuration(street, at_least=3, more=more)
     text = street.configuration.read_text(encoding="utf-8")
     text = text.replace("scene.mp4}", "scene.mp4, start: 2026-05-01T08:00:00Z}")
@@ -96,7 +102,7 @@ def write_files(material: Material, folder: Path, page: str, url: str) -> None:
         page: The page's text.
         url: Where webhooks go, on pages about an outbox; its first answer must be no.
     """
-    url = url if "outbox" in page else ""
+    url = url if ".outbox.sqlite3" in page and "alerts replay" in page else ""
     for name, write in _files(material, url).items():
         if name in page and not (name == MADE_BY_INIT and "sightflow init" in page):
             path = folder / name
@@ -115,7 +121,7 @@ def _files(material: Material, url: str) -> Mapping[str, Callable[[Path], object
     def street(path: Path) -> None:
         text = material.street.configuration.read_text(encoding="utf-8")
         if url:
-            hook = f"{{url: '{url}', secrets: [{SECRET}], allow_private: true}}"
+            hook = f"{{url: '{url}', secrets: ['${{{SECRET_NAME}}}'], allow_private: true}}"
             text = text.replace("sinks:\n", f"sinks:\n  webhooks: [{hook}]\n")
         path.write_text(text, encoding="utf-8")
 

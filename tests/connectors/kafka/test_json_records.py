@@ -68,7 +68,7 @@ VERDICT: dict[str, Any] = {
         ({"stage": []}, "verdict: stage must be one of packets, skip, difference, "
                         "specialised, reference, got []"),
         ({"sequence": -1}, "verdict: sequence must be a whole number of at least 0, got -1"),
-        ({"score": 10**400}, "verdict: int too large to convert to float"),
+        ({"score": 10**400}, f"verdict: score must be a finite number, got {10**400}"),
         ({"answer": 5}, "verdict: answer must be an object of boxes, scores, classes and tracks"),
         ({"answer": {"boxes": 1}}, "verdict: answer.boxes must be a list of at most 16384"),
         (
