@@ -18,6 +18,7 @@ UNPACED = "max"
 LEAST_SPEED, MOST_SPEED = 1e-3, 1e6
 """The slowest and fastest pace, seconds of event time in a second."""
 
+
 @dataclass(frozen=True, slots=True)
 class Speed:
     """How quickly event time goes by in a replay.
