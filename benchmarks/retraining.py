@@ -26,6 +26,7 @@ from benchmarks.hardware import hardware
 from flows.commands.evaluate_ecg import ASSET_PATH
 from flows.evaluate.ecg_records import read_ecg_records
 from flows.evaluate.retraining import evaluate_retraining
+from flows.evaluate.retraining_figures import gain_words
 from flows.evaluate.retraining_report import picture_bytes
 from flows.evaluate.retraining_rounds import SELECTORS
 from flows.evaluate.retraining_study import RetrainingStudy, prepare
@@ -66,8 +67,7 @@ def main() -> None:
         curve = "  ".join(f"{each['mean']:.2%}" for each in one["accuracy"])
         difference = one["difference_over_rounds"]
         print(f"{name:>12}  {curve}  {difference['mean']:+.2%} {difference['verdict']}")
-    gain = result["weak"]["relative_gain"]
-    print(f"weak labels: {gain['mean']:+.2%} ({gain['low']:+.2%} to {gain['high']:+.2%})")
+    print(f"weak labels: {gain_words(result['weak']['relative_gain'])}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,14 @@ from torch.nn import functional
 from models.checkpoint import Checkpoint, pack_training, restore_training
 from models.ecg_data import class_weights, crop_batch, normalise
 from models.ecg_network import WINDOW, EcgNetwork
+from models.planned_steps import (
+    DeviceLostError,
+    PlannedSteps,
+    keep_schedule,
+    restore_schedule,
+)
+from models.soap.training import Example
+from models.soap.training_settings import LossSettings, OptimiserSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from models.ecg import EcgModel
     from models.ecg_data import LabelledSignal
     from models.ecg_training import EcgTrainSettings
+    from models.planned_steps import Planning
 
     Progress = Callable[[int, float], None]
 
@@ -37,6 +47,8 @@ class EcgTraining:
         settings: How.
         classes: How many classes there are.
         initial: The model to go on from; None begins anew.
+        planning: By which plan; None for this process alone. Under one for several devices
+            dropout draws from a seed for each step.
 
     Attributes:
         network: The network.
@@ -49,6 +61,7 @@ class EcgTraining:
         settings: EcgTrainSettings,
         classes: int,
         initial: EcgModel | None,
+        planning: Planning | None = None,
     ) -> None:
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
@@ -70,6 +83,7 @@ class EcgTraining:
         self._cycle = torch.optim.lr_scheduler.OneCycleLR(
             self._adam, settings.learning_rate, total_steps=settings.epochs * self._steps
         )
+        self._planned = None if planning is None else self._plan(planning)
         self._epochs, self._loss = 0, 0.0
         self._file: tuple[CheckpointFile, str] | None = None
         self.spent = 0.0
@@ -106,13 +120,50 @@ class EcgTraining:
                 progress(self._epochs, self._loss)
         return self._loss
 
+    def close(self) -> None:
+        """End the processes of the plan."""
+        if self._planned is not None:
+            self._planned.close()
+
+    def _plan(self, planning: Planning) -> PlannedSteps:
+        settings = self._settings
+        size, windows = settings.batch_size, settings.crop_windows
+        example = Example(
+            (torch.zeros(size, 1, windows * WINDOW),),
+            (torch.zeros(size, windows, dtype=torch.int64),),
+        )
+        weights = tuple(self._weights.tolist())
+        choice = replace(planning.choice, steps=settings.epochs * self._steps)
+        return PlannedSteps(
+            self.network,
+            example,
+            LossSettings(weights=weights, ignored=PADDING, smoothing=settings.smoothing),
+            OptimiserSettings("adamw", settings.learning_rate, weight_decay=settings.weight_decay),
+            replace(planning, choice=choice),
+        )
+
     def _epoch(self, enough: Callable[[], bool]) -> bool:
         """One pass over the records; False where it was cut short."""
+        while self._planned is not None and self._planned.begin(self._adam):
+            random = self._random.bit_generator.state
+            schedule = keep_schedule(self._adam, self._cycle)
+            try:
+                whole = self._pass(enough)
+                self._planned.end(self._adam)
+            except DeviceLostError:
+                self._random.bit_generator.state = random
+                restore_schedule(self._adam, self._cycle, schedule)
+            else:
+                return whole
+        return self._pass(enough)
+
+    def _pass(self, enough: Callable[[], bool]) -> bool:
         size = self._settings.batch_size
         order = self._random.permutation(len(self._signals))[: self._steps * size]
         losses: list[float] = []
         for chosen in order.reshape(self._steps, size):
             losses.append(self._step(chosen))
+            self._cycle.step()
             self._loss = sum(losses) / len(losses)
             if enough():
                 return False
@@ -123,17 +174,21 @@ class EcgTraining:
         pieces, real = crop_batch(
             [self._signals[i] for i in chosen], settings.crop_windows * WINDOW, self._random
         )
+        inputs = torch.from_numpy(pieces)
+        targets = torch.from_numpy(_targets(self._labels[chosen], real, settings.crop_windows))
+        if self._planned is not None and self._planned.planned:
+            seed = settings.seed + self._cycle.last_epoch
+            return self._planned.step((inputs,), (targets,), self._adam, seed)
         self._adam.zero_grad()
         loss = functional.cross_entropy(
-            self.network(torch.from_numpy(pieces)),
-            torch.from_numpy(_targets(self._labels[chosen], real, settings.crop_windows)),
+            self.network(inputs),
+            targets,
             self._weights,
             ignore_index=PADDING,
             label_smoothing=settings.smoothing,
         )
         loss.backward()
         self._adam.step()
-        self._cycle.step()
         return loss.item()
 
     def _save(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from models.checkpoint import CheckpointFile
     from models.ecg_data import LabelledSignal
     from models.ecg_loop import Progress
+    from models.planned_steps import Planning
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def train_ecg(
     initial: EcgModel | None = None,
     checkpoint: CheckpointFile | None = None,
     enough: Callable[[], bool] = lambda: False,
+    planning: Planning | None = None,
 ) -> EcgModel:
     """Train an ECG model. Deterministic for a seed on one machine.
 
@@ -91,6 +94,7 @@ def train_ecg(
         initial: The model whose weights to go on from, of the same shape and classes.
         checkpoint: Written after each epoch; one of the same training is gone on from.
         enough: Asked after each step; true makes it the last.
+        planning: By which plan for several devices to train; None for none.
 
     Returns:
         The model after the last epoch; nothing is chosen, so records for calibration stay unseen.
@@ -111,11 +115,12 @@ def train_ecg(
     with torch_threads(settings.threads), torch.random.fork_rng(devices=[]):
         # Dropout and initialisation draw from torch's generator: ours here, the process's after.
         torch.manual_seed(settings.seed)
-        training = EcgTraining(records, settings, len(classes), initial)
+        training = EcgTraining(records, settings, len(classes), initial, planning)
         if checkpoint is not None:
             weights = () if initial is None else initial.tensors.values()
             training.resume(checkpoint, training_key(settings, data, *weights))
-        loss = training.run(progress, enough)
+        with contextlib.closing(training):
+            loss = training.run(progress, enough)
     metrics = {
         "train_loss": loss,
         "records": float(len(records)),

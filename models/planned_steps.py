@@ -9,12 +9,14 @@ fewer devices.
 from __future__ import annotations
 
 import contextlib
+import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from models.soap.planned import SINGLE, PlanChoice, open_training
+from models.soap.planned import PlanChoice, open_training
 from models.soap.training import Checkpoint, Example
 from models.soap.training_settings import ADAMW_MOMENTS
 from records import RecordError, SightflowError
@@ -22,11 +24,14 @@ from records import RecordError, SightflowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
+    from torch.optim.lr_scheduler import LRScheduler
 
     from models.soap.planned import Opened
     from models.soap.training import PlannedTraining
     from models.soap.training_settings import LossSettings, OptimiserSettings
+
+    Kept = tuple[dict[str, Any], dict[str, Any]]
 
 
 class DeviceLostError(SightflowError):
@@ -44,6 +49,52 @@ class Planning:
 
     choice: PlanChoice
     tell: Callable[[Opened], None] = lambda _opened: None
+
+
+class MaskedNetwork(nn.Module):
+    """A specialised network whose dropout is an input, so that the loop draws it.
+
+    Args:
+        network: The network, which ends in a dense layer, an activation and the logits' layer.
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, kept: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            images: float32 (n, 3, size, size).
+            kept: float32 (n, features), what the dense layer's inputs are multiplied by.
+        """
+        logits: Tensor = self.network[-3:](self.network[:-3](images) * kept)
+        return logits
+
+
+def filled(batch: Tensor, size: int, value: float = 0) -> Tensor:
+    """A batch with samples of a value behind it, so that it has `size`.
+
+    >>> filled(torch.tensor([1, 2]), 3, -100)
+    tensor([   1,    2, -100])
+    """
+    if len(batch) == size:
+        return batch
+    return torch.cat([batch, batch.new_full((size - len(batch), *batch.shape[1:]), value)])
+
+
+def keep_schedule(adam: torch.optim.Optimizer, schedule: LRScheduler) -> Kept:
+    """Where a schedule of rates stands."""
+    group = {name: value for name, value in adam.param_groups[0].items() if name != "params"}
+    return copy.deepcopy((group, schedule.state_dict()))
+
+
+def restore_schedule(adam: torch.optim.Optimizer, schedule: LRScheduler, kept: Kept) -> None:
+    """Bring a schedule back to where `keep_schedule` found it."""
+    group, state = kept
+    schedule.load_state_dict(state)
+    adam.param_groups[0].update(group)
 
 
 class PlannedSteps:
@@ -70,7 +121,12 @@ class PlannedSteps:
         self._tell, self._choice = planning.tell, planning.choice
         self._opened: Opened | None = None
         self._stack = contextlib.ExitStack()
-        self._lost = ""
+        self._alone, self._lost = False, ""
+
+    @property
+    def planned(self) -> bool:
+        """Whether steps go by a plan for several devices now."""
+        return self._opened is not None
 
     def begin(self, adam: torch.optim.Optimizer) -> bool:
         """Make ready for steps from where the model and its optimiser are.
@@ -81,7 +137,7 @@ class PlannedSteps:
         Raises:
             RecordError: the plan does not fit the model, or cannot be read.
         """
-        while self._opened is None and self._choice.how != SINGLE:
+        while self._opened is None and not self._alone:
             opening = open_training(
                 self._model, self._example, *self._settings, self._choice, self._start(adam)
             )
@@ -95,7 +151,7 @@ class PlannedSteps:
             self._tell(replace(opened, reason=self._lost or opened.reason))
             if opened.plan is None or opened.plan.devices == 1:
                 self.close()
-                self._choice = replace(self._choice, how=SINGLE)
+                self._alone = True
                 break
             self._opened = opened
         return self._opened is not None

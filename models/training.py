@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from dataclasses import asdict
@@ -11,7 +12,8 @@ import numpy as np
 
 from models.model_files import data_sha256, training_key
 from models.specialised import Specialisation, SpecialisedModel, check_squares, torch_threads
-from models.training_loop import Training, TrainingData
+from models.training_data import TrainingData
+from models.training_loop import Training
 from models.training_settings import TrainSettings
 from records import RecordError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.checkpoint import CheckpointFile
+    from models.planned_steps import Planning
     from models.training_loop import Progress
 
 __all__ = ["TrainSettings", "train_specialised", "training_part"]
@@ -40,6 +43,7 @@ def train_specialised(
     initial: SpecialisedModel | None = None,
     checkpoint: CheckpointFile | None = None,
     enough: Callable[[], bool] = lambda: False,
+    planning: Planning | None = None,
 ) -> SpecialisedModel:
     """Train a specialised model on frames in order of time.
 
@@ -58,6 +62,8 @@ def train_specialised(
             deviation; it is also the result where no epoch has a lower validation loss.
         checkpoint: Written after each epoch; one of the same training is gone on from.
         enough: Asked after each step; true ends the training as if its time had run out.
+        planning: By which plan for several devices to train; None for none. The result is the
+            same up to rounding.
 
     Returns:
         The model with the lowest validation loss. Its metrics: ``train_loss``,
@@ -77,11 +83,12 @@ def train_specialised(
     seen = training_part(len(images), settings.validation_share)
     data = data_sha256(images, counts)
     with torch_threads(settings.threads):
-        training = Training(TrainingData(images, counts, seen), settings, initial)
+        training = Training(TrainingData(images, counts, seen), settings, initial, planning)
         if checkpoint is not None:
             weights = () if initial is None else initial.tensors.values()
             training.resume(checkpoint, training_key(settings, data, *weights))
-        epochs = training.run(progress, enough)
+        with contextlib.closing(training):
+            epochs = training.run(progress, enough)
     provenance = {
         "settings": asdict(settings),
         "data_sha256": data,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +12,19 @@ from torch import nn
 
 from models.architecture import build_network
 from models.checkpoint import Checkpoint, pack_training, restore_training
+from models.planned_steps import (
+    DeviceLostError,
+    MaskedNetwork,
+    PlannedSteps,
+    filled,
+    keep_schedule,
+    restore_schedule,
+)
+from models.soap.losses import NO_CLASS
+from models.soap.training import Example
+from models.soap.training_settings import LossSettings, OptimiserSettings
 from models.specialised import MEAN, SpecialisedModel
+from models.training_data import TrainingData, balance, deviation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,30 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.checkpoint import CheckpointFile
+    from models.planned_steps import Planning
     from models.training_settings import TrainSettings
 
     Progress = Callable[[float, float], None]
-
-MOST_WEIGHT = 10.0
-"""A frame of the rarer answer weighs at most this many times as much as without balance."""
-
-LEAST_DEVIATION = 1.0
-"""Differences from the mean picture are not blown up beyond one grey level, the sensor's noise."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingData:
-    """What a network is trained on.
-
-    Attributes:
-        images: RGB, uint8 (n, size, size, 3), in order of time.
-        counts: integer (n,), what is to be told of each.
-        seen: bool (n,), which are trained on; the others are for validation.
-    """
-
-    images: NDArray[np.uint8]
-    counts: NDArray[np.integer[Any]]
-    seen: NDArray[np.bool_]
 
 
 class Training:
@@ -53,10 +45,15 @@ class Training:
         data: What it is trained on.
         settings: How.
         initial: The model to go on from; None begins anew.
+        planning: By which plan; None for this process alone.
     """
 
     def __init__(
-        self, data: TrainingData, settings: TrainSettings, initial: SpecialisedModel | None
+        self,
+        data: TrainingData,
+        settings: TrainSettings,
+        initial: SpecialisedModel | None,
+        planning: Planning | None = None,
     ) -> None:
         self._settings = settings
         self._random = torch.Generator().manual_seed(settings.seed)
@@ -64,7 +61,7 @@ class Training:
         trained = data.images[data.seen]
         if initial is None:
             self._mean = trained.mean(axis=0, dtype=np.float64).astype(np.float32)
-            self.deviation = max(_deviation(trained, self._mean), LEAST_DEVIATION)
+            self.deviation = deviation(trained, self._mean)
         else:
             self._mean = np.ascontiguousarray(initial.tensors[MEAN].transpose(1, 2, 0))
             self.deviation = initial.what.deviation
@@ -72,13 +69,14 @@ class Training:
             (torch.from_numpy(data.images[part]), torch.from_numpy(labels[part]))
             for part in (data.seen, ~data.seen)
         ]
-        self._loss = nn.CrossEntropyLoss(_balance(labels, settings))
+        self._loss = nn.CrossEntropyLoss(balance(labels, settings))
         network = build_network(settings.architecture, settings.most_counted)
         self._network = network.to_empty(device="cpu").to(memory_format=torch.channels_last)
         self._initialise(initial)
         self._best = np.inf if initial is None else self._evaluate(1)[0]
         self._best_epoch, self._kept, self._epochs = 0, self._copy(), 0
         self._optimise()
+        self._planned = None if planning is None else self._plan(planning)
         self._file: tuple[CheckpointFile, str] | None = None
         self.spent = 0.0
 
@@ -125,6 +123,11 @@ class Training:
                 break
         self._network.load_state_dict(self._kept)
         return self._best_epoch
+
+    def close(self) -> None:
+        """End the processes of the plan."""
+        if self._planned is not None:
+            self._planned.close()
 
     def metrics(self) -> dict[str, float]:
         """Loss and accuracy of the best state on both parts."""
@@ -176,19 +179,72 @@ class Training:
         }
         file.save(key, Checkpoint(tensors, values))
 
+    def _plan(self, planning: Planning) -> PlannedSteps:
+        settings, size = self._settings, self._settings.batch_size
+        side = settings.architecture.size
+        example = Example(
+            (torch.zeros(size, 3, side, side), torch.ones(size, self._features)),
+            (torch.zeros(size, dtype=torch.int64),),
+        )
+        weights = self._loss.weight
+        assert isinstance(weights, torch.Tensor)
+        steps = settings.epochs * -(-len(self._parts[0][0]) // size)
+        choice = replace(planning.choice, steps=steps)
+        return PlannedSteps(
+            MaskedNetwork(self._network),
+            example,
+            LossSettings(weights=tuple(weights.tolist())),
+            OptimiserSettings("adamw", settings.learning_rate, weight_decay=settings.weight_decay),
+            replace(planning, choice=choice),
+        )
+
+    @property
+    def _features(self) -> int:
+        """How many inputs the dense layer has."""
+        dense = self._network[-3]
+        assert isinstance(dense, nn.Linear)
+        return dense.in_features
+
     def _epoch(self, over: Callable[[], bool]) -> bool:
         """One pass over the training part; False where it was cut short."""
+        while self._planned is not None and self._planned.begin(self._adam):
+            random, schedule = self._random.get_state(), keep_schedule(self._adam, self._cycle)
+            try:
+                whole = self._pass(over)
+                self._planned.end(self._adam)
+            except DeviceLostError:
+                self._random.set_state(random)
+                restore_schedule(self._adam, self._cycle, schedule)
+            else:
+                return whole
+        return self._pass(over)
+
+    def _pass(self, over: Callable[[], bool]) -> bool:
         images, labels = self._parts[0]
         order = torch.randperm(len(images), generator=self._random)
         for chosen in order.split(self._settings.batch_size):
-            self._adam.zero_grad()
-            loss = self._loss(self._forward(self._jitter(images[chosen])), labels[chosen])
-            loss.backward()
-            self._adam.step()
+            self._step(self._jitter(images[chosen]), labels[chosen])
             self._cycle.step()
             if over():
                 return False
         return True
+
+    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """One step, with dropout before the dense layer, from our own generator."""
+        inputs = ((images - torch.from_numpy(self._mean)) / self.deviation).permute(0, 3, 1, 2)
+        stay = 1 - self._settings.dropout
+        kept = torch.rand((len(images), self._features), generator=self._random) < stay
+        if self._planned is not None and self._planned.planned:
+            # Shapes must not change: what fills up the last batch has no label.
+            size = self._settings.batch_size
+            given = filled(inputs, size), filled(kept / stay, size)
+            self._planned.step(given, (filled(labels, size, NO_CLASS),), self._adam)
+            return
+        self._adam.zero_grad()
+        flat: torch.Tensor = self._network[:-3](inputs)
+        loss = self._loss(self._network[-3:](flat * kept / stay), labels)
+        loss.backward()
+        self._adam.step()
 
     def _jitter(self, images: torch.Tensor) -> torch.Tensor:
         """As if the camera's exposure had changed, cut to 0..255 as a camera cuts."""
@@ -197,15 +253,6 @@ class Training:
         brightness = settings.brightness * torch.randn(shape, generator=self._random)
         middle = images.float().mean(dim=(1, 2, 3), keepdim=True)
         return ((images - middle) * contrast + middle + brightness).clamp_(0, 255)
-
-    def _forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits for training: with dropout before the dense layer, from our own generator."""
-        inputs = ((images - torch.from_numpy(self._mean)) / self.deviation).permute(0, 3, 1, 2)
-        flat: torch.Tensor = self._network[:-3](inputs)
-        stay = 1 - self._settings.dropout
-        kept = torch.rand(flat.shape, generator=self._random) < stay
-        logits: torch.Tensor = self._network[-3:](flat * kept / stay)
-        return logits
 
     def _evaluate(self, part: int) -> tuple[float, float]:
         """Balanced loss of the counts, and accuracy of the predicate."""
@@ -237,20 +284,3 @@ class Training:
 
     def _copy(self) -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in self._network.state_dict().items()}
-
-
-def _balance(labels: NDArray[np.int64], settings: TrainSettings) -> torch.Tensor:
-    """The weight of each count, so that both answers to the predicate weigh the same in all."""
-    share = float((labels >= settings.at_least).mean())
-    weights = np.full(settings.most_counted + 1, min(0.5 / (1 - share), MOST_WEIGHT))
-    weights[settings.at_least :] = min(0.5 / share, MOST_WEIGHT)
-    return torch.from_numpy(weights.astype(np.float32))
-
-
-def _deviation(images: NDArray[np.uint8], mean: NDArray[np.float32]) -> float:
-    """The standard deviation from the mean picture, grey levels, a chunk of images at a time."""
-    squares = [
-        float(np.square(images[i : i + 256] - mean).sum(dtype=np.float64))
-        for i in range(0, len(images), 256)
-    ]
-    return float(np.sqrt(sum(squares) / images.size))

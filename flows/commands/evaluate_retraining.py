@@ -15,6 +15,7 @@ from rich.table import Table
 from flows.commands.evaluate_ecg import ASSET_PATH
 from flows.evaluate.ecg_records import read_ecg_records
 from flows.evaluate.retraining import MOST_WORKERS, evaluate_retraining
+from flows.evaluate.retraining_figures import gain_words
 from flows.evaluate.retraining_rounds import BASELINE, SELECTORS
 from flows.evaluate.retraining_study import RetrainingStudy, prepare
 from flows.output import JsonOption, console, print_json
@@ -155,13 +156,12 @@ def _table(result: dict[str, Any]) -> Table:
 
 
 def _weak_words(weak: dict[str, Any]) -> str:
-    gain, before = weak["relative_gain"], weak["accuracy"]["before"]
-    after = weak["accuracy"]["weak"]
+    before, after = (weak["accuracy"][arm] for arm in ("before", "weak"))
     against = weak["differences"]["self_training"]
     return (
         f"Weak labels, no human ones: {before['mean']:.2%} to {after['mean']:.2%}, relative gain "
-        f"{gain['mean']:+.2%} ({gain['low']:+.2%} to {gain['high']:+.2%}); against training on its "
-        f"own answers {_points(against)} points"
+        f"{gain_words(weak['relative_gain'])}. Against training on its own answers: "
+        f"{_points(against)}, in points"
     )
 
 

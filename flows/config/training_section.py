@@ -82,6 +82,6 @@ class TrainingSection(Section):
     )
     seed: int = Field(0, ge=0, description="All that is random in a round follows from it.")
     plan: Text = Field(
-        "single", description="How work is parted: single, auto, dp (data parallel) or a plan file."
+        "auto", description="How work is parted: auto, single, dp (data parallel) or a plan file."
     )
     keep_versions: Count = Field(20, description="Versions that the registry keeps of the model.")

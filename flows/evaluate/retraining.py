@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.evaluate.retraining_figures import selection_figures
-from flows.evaluate.retraining_rounds import BASELINE, SELECTORS, run_trial
+from flows.evaluate.retraining_rounds import BASELINE, SELECTORS, first_model, run_trial
 from flows.evaluate.retraining_study import draw_parts
 from flows.evaluate.retraining_weak import run_weak_trial, weak_figures
 from records import RecordError
@@ -83,6 +83,7 @@ def evaluate_retraining(
             "first": asdict(study.first),
             "again": asdict(study.again),
             "weak": asdict(study.weak),
+            "committee": study.committee,
             "each_round": "goes on from the present weights, on all labelled records",
         },
         **selection_figures(curves, study),
@@ -125,5 +126,7 @@ def _run(
     *,
     weak: bool,
 ) -> _Trial:
-    curves = run_trial(records, study, names, seed)
-    return _Trial(curves, run_weak_trial(records, study, seed) if weak else None)
+    parts = draw_parts(records, study, seed)
+    model = first_model(parts, study, seed)
+    curves = run_trial(parts, model, study, names, seed)
+    return _Trial(curves, run_weak_trial(parts, model, study, seed) if weak else None)

@@ -48,6 +48,18 @@ def interval(values: NDArray[np.float64], confidence: float) -> dict[str, float]
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
+def gain_words(gain: Mapping[str, float | None]) -> str:
+    """A relative gain with its interval.
+
+    >>> gain_words({"mean": 0.021, "low": -0.001, "high": 0.043})
+    '+2.1% (-0.1% to +4.3%)'
+    """
+    mean, low, high = (gain[field] for field in ("mean", "low", "high"))
+    if mean is None or low is None or high is None:
+        return "no gain to tell: the first model is never right"
+    return f"{mean:+.1%} ({low:+.1%} to {high:+.1%})"
+
+
 def selection_figures(
     curves: Mapping[str, NDArray[np.float64]], study: RetrainingStudy
 ) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from flows.evaluate.retraining_figures import gain_words
 from records import SourceError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ ARMS = {
     "before": "as first trained",
     "labelled_again": "its labels again",
     "self_training": "its own answers",
+    "committee": "a committee's answers",
     "weak": "weak labels",
 }
 """How the arms of the study of weak labels are called."""
@@ -150,9 +152,8 @@ def _draw_weak(axes: Axes, weak: Mapping[str, Any]) -> None:
     _error_bars(axes, list(range(len(ARMS))), points, "", "o")
     words = [name.replace(" ", "\n", 1) for name in ARMS.values()]
     axes.set_xticks(range(len(ARMS)), words)
-    gain = weak["relative_gain"]
     axes.set(
-        title=f"No human labels: {gain['mean']:+.1%} ({gain['low']:+.1%} to {gain['high']:+.1%})",
+        title=f"No human labels: {gain_words(weak['relative_gain'])}",
         ylabel="windows that are right, %",
         xlim=(-0.5, len(ARMS) - 0.5),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.evaluate.retraining_study import accuracies, draw_parts
+from flows.evaluate.retraining_study import accuracies
 from models.ecg import CLASSES, RATE_HZ
 from models.ecg_learner import EcgLearner, TaughtSignal, constant_targets
 from models.ecg_network import WINDOW
@@ -28,7 +28,7 @@ from operators.selection import (
 from operators.selection_bal import select_bal
 from operators.selection_trial import Judged, TrialSettings, run_rounds
 from operators.selection_valuable import select_valuable
-from records import Flag, Origin, RecordError, RetrainingItem
+from records import Flag, Origin, RetrainingItem
 from records.units import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def changes(record: str, answers: NDArray[np.int64], seconds: float) -> list[Fin
         finding
         for place, answer in enumerate(answers.tolist())
         for finding in check.observe(
-            Moment(
-                record, place, place * window_ns, outputs={CLASSIFICATION: CLASSES[answer]}
-            )
+            Moment(record, place, place * window_ns, outputs={CLASSIFICATION: CLASSES[answer]})
         )
     ]
 
@@ -139,11 +137,19 @@ def taught(record: PreparedRecord) -> TaughtSignal:
     return TaughtSignal(record.signal, constant_targets(target, record.windows))
 
 
-def first_model(parts: Parts, study: RetrainingStudy, seed: int) -> EcgLearner:
-    """The model that learns from the first records, from scratch."""
-    learner = EcgLearner(study.architecture, len(CLASSES), seed)
-    signals = [taught(one) for one in parts.first]
-    learner.learn(signals, study.first, np.random.default_rng([seed, 0]))
+def first_model(parts: Parts, study: RetrainingStudy, seed: int, member: int = 0) -> EcgLearner:
+    """A model that learns from the first records, from scratch.
+
+    Args:
+        parts: The records of the trial.
+        study: How it learns.
+        seed: Of the trial.
+        member: Models of other numbers have other first weights and see the records in another
+            order.
+    """
+    random = np.random.default_rng([seed, 0, member])
+    learner = EcgLearner(study.architecture, len(CLASSES), int(random.integers(2**32)))
+    learner.learn([taught(one) for one in parts.first], study.first, random)
     return learner
 
 
@@ -154,7 +160,6 @@ class EcgRounds:
         parts: The records of the trial.
         model: The first model; it is not changed.
         study: How it learns.
-        judged: What the first model is worth, where that is known from another selection.
 
     Attributes:
         records: The accuracy of whole records before the first round and after each.
@@ -203,28 +208,21 @@ class EcgRounds:
 
 
 def run_trial(
-    records: Sequence[PreparedRecord], study: RetrainingStudy, names: Sequence[str], seed: int
+    parts: Parts, model: EcgLearner, study: RetrainingStudy, names: Sequence[str], seed: int
 ) -> dict[str, NDArray[np.float64]]:
     """The learning curves of selections in one trial; all begin with the same model.
 
     Args:
-        records: All records.
+        parts: The records of the trial.
+        model: The first model; it is not changed.
         study: What is studied.
-        names: Of the selections.
+        names: Of the selections, all in `SELECTORS`.
         seed: Of the trial.
 
     Returns:
         For each selection float64 (2, rounds + 1): the accuracy of windows and of records on the
         test part, before the first round and after each.
-
-    Raises:
-        RecordError: a selection is not known, or the records are too few.
     """
-    unknown = [name for name in names if name not in SELECTORS]
-    if unknown:
-        raise RecordError(f"selectors must be of {', '.join(SELECTORS)}, got {', '.join(unknown)}")
-    parts = draw_parts(records, study, seed)
-    model = first_model(parts, study, seed)
     items = [RetrainingItem(one.name, 0, 0, (Origin.RANDOM,), 1.0, 1.0) for one in parts.pool]
     settings = TrialSettings(study.rounds, study.budget, study.seeds, study.confidence)
     curves = {}

@@ -44,6 +44,7 @@ class RetrainingStudy:
         trials: Trials, each with a draw of its own of everything but the test part, at least 2.
         first_records: Records that the first model learns from, at least 2.
         probe_records: Records that fires are counted on, at least 1.
+        committee: Models whose votes are weak labels, at least 1.
         change_seconds: T of the assertion class_change, seconds, above 0.
         confidence: Of all intervals of a table together, 0..1 exclusive.
         architecture: The network.
@@ -59,8 +60,9 @@ class RetrainingStudy:
     rounds: int = 5
     budget: int = 100
     trials: int = 8
-    first_records: int = 200
+    first_records: int = 100
     probe_records: int = 200
+    committee: int = 5
     change_seconds: float = 30.0
     confidence: float = 0.95
     architecture: EcgArchitecture = field(
@@ -68,12 +70,12 @@ class RetrainingStudy:
     )
     first: LearnSettings = field(
         default_factory=lambda: LearnSettings(
-            steps=400, batch_size=16, crop_windows=24, learning_rate=0.006
+            steps=600, batch_size=16, crop_windows=24, learning_rate=0.006
         )
     )
     again: LearnSettings = field(default_factory=LearnSettings)
     weak: LearnSettings = field(
-        default_factory=lambda: LearnSettings(steps=300, learning_rate=0.002)
+        default_factory=lambda: LearnSettings(steps=300, batch_size=16, learning_rate=0.002)
     )
     seed: int = 0
 
@@ -84,6 +86,7 @@ class RetrainingStudy:
             "trials": LEAST_TRIALS,
             "first_records": 2,
             "probe_records": 1,
+            "committee": 1,
             "seed": 0,
         }
         for name, low in least.items():

@@ -13,6 +13,7 @@ from flows.training.cascade_examples import (
     whole_frames,
 )
 from flows.training.kinds import UntrainableError, checkpoint_of, training_examples
+from flows.training.planning import planning_of
 from models.registry import ModelKind
 from models.training import TrainSettings, train_specialised
 from records import RecordError
@@ -80,6 +81,7 @@ class CascadeKind:
                 initial=initial,
                 checkpoint=checkpoint_of(data),
                 enough=session.enough,
+                planning=planning_of(data),
             )
         except RecordError as error:
             raise UntrainableError(f"the examples for training do not do: {error}") from error

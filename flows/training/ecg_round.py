@@ -19,6 +19,7 @@ from flows.training.kinds import (
     examples_for,
     training_examples,
 )
+from flows.training.planning import planning_of
 from flows.training.split import Part
 from models.ecg import CLASSES, RATE_HZ, EcgModel
 from models.ecg_data import LabelledSignal
@@ -95,6 +96,7 @@ class EcgKind:
             model = train_ecg(
                 records, settings, progress, classes, initial=present,
                 checkpoint=checkpoint_of(data), enough=session.enough,
+                planning=planning_of(data),
             )  # fmt: skip
         except RecordError as error:
             raise UntrainableError(f"the examples for training do not do: {error}") from error

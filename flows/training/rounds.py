@@ -26,7 +26,7 @@ from flows.training.kinds import (
     evaluation_to_json,
 )
 from flows.training.labelling import Labelling
-from flows.training.planning import plan_of
+from flows.training.planning import executed_plan, plan_of
 from flows.training.selecting import select
 from flows.training.state import Step
 from models.registry import ChangeKind, NewVersion
@@ -140,8 +140,9 @@ class Round:
     def _train(self, state: RoundState) -> RoundState:
         if self._session.enough():
             return state.refused("the budget was used up before the training")
-        self._kind.train(self._data(state), self._session)
-        return replace(state, step=Step.EVALUATE)
+        data = self._data(state)
+        self._kind.train(data, self._session)
+        return replace(state, plan=executed_plan(data), step=Step.EVALUATE)
 
     def _evaluate(self, state: RoundState) -> RoundState:
         found = self._kind.evaluate(self._data(state))

@@ -1,38 +1,33 @@
 """Training steps on one rank, whose results are those of one device.
 
-Each part is a small piece of torch's autograd; between them stand exchanges, forward and
-transposed. Nothing is approximated: losses, gradients, batch statistics, dropout's zeros and
-updates are those that one device computes, up to rounding.
+What a rank computes between two exchanges is one piece of torch's autograd; between the pieces
+stand exchanges, forward and transposed. Nothing is approximated: losses, gradients, statistics of
+batches, dropout's zeros and updates are those that one device computes, up to rounding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from models.soap.given import check_state, sources_of
-from models.soap.tape import NodeInput, SourceInput, Stage, Tape
+from models.soap.segment import Gradients, NeedLeaf, ParameterLeaf, Segment, ValueLeaf, Values
+from models.soap.shared_gradients import SharedGradients
+from models.soap.tape import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
     from models.soap.graph import Graph
     from models.soap.plan import Plan
     from models.soap.regions import Box
+    from models.soap.repartition import Piece
+    from models.soap.segment import Leaf
 
     MakeOptimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
-
-
-@dataclass(slots=True)
-class _Computed:
-    """A part that was computed: what it read, by input and then parameter, and its result."""
-
-    read: list[Tensor]
-    result: Tensor
 
 
 class Execution:
@@ -75,8 +70,12 @@ class Execution:
         dtype = state[graph.parameters[0].name].dtype
         self._like = torch.empty(0, dtype=dtype, device=self._device)
         self._kept = self._regions(state)
-        for parameter in self._kept:
+        self._owned = len(self._tape.parameters.pieces)
+        for parameter in self._kept[: self._owned]:
             parameter.grad = torch.zeros_like(parameter)
+        names = [piece.tensor for piece in self._tape.shared]
+        shared = dict(zip(names, self._kept[self._owned :], strict=True))
+        self._shared = SharedGradients(self._tape.buckets, rank, shared)
         self.optimiser = optimiser(self._kept) if self._kept else None
         self._buffers = {s.buffer: self._copy(state[s.buffer]) for s in graph.running}
         self._counters = {name: state[name].clone() for name in graph.counters}
@@ -101,18 +100,24 @@ class Execution:
             RecordError: a part of the batch is missing or has another shape.
         """
         sources = sources_of(self._graph, batch, seed, self._like)
-        fetched = self._tape.parameters.forward([p.detach() for p in self._kept], self._like)
-        values: dict[str, list[Tensor]] = {}
-        computed: dict[str, list[_Computed]] = {}
-        for stage in self._tape.stages:
-            name = stage.node.name
-            computed[name] = self._forward(stage, sources, fetched, values)
-            values[name] = [part.result.detach() for part in computed[name]]
-        terms = [value for name in self._graph.losses for value in values[name]]
-        loss = sum(float(term) for term in self._tape.loss.forward(terms, self._like))
-        self._follow(values)
-        self._backward(computed, fetched)
-        return loss
+        kept = [parameter.detach() for parameter in self._kept]
+        fetched = self._tape.parameters.forward(kept[: self._owned], self._like)
+        values: Values = {}
+        segments = []
+        for first, stop in self._tape.segments:
+            segments.append(Segment(self._tape, first, stop, values))
+            segments[-1].forward(sources, [*fetched, *kept[self._owned :]], self._like)
+        # What all are to know of the forward pass goes on its way beside the backward pass.
+        terms = _made(values, self._graph.losses)
+        if self._shared.loss is not None:
+            self._shared.loss.fill_(sum(float(term) for term in terms))
+        told = self._tape.loss.start(terms, self._like)
+        followed = dict.fromkeys(statistic.node for statistic in self._graph.running)
+        running = self._tape.running.start(_made(values, followed), self._like)
+        self._backward(segments, values, len(fetched))
+        self._follow(running())
+        found = told() if self._shared.loss is None else [self._shared.loss]
+        return sum(float(term) for term in found)
 
     def update(self) -> None:
         """Let the optimiser change the parameters by their gradients."""
@@ -153,53 +158,27 @@ class Execution:
         views = self._graph.parameter_by_name
         return [
             self._copy(whole[piece.tensor].reshape(views[piece.tensor].view)[_at(piece.box)])
-            for piece in self._tape.parameters.pieces
+            for piece in self._tape.kept
         ]
 
     def _collected(self, kept: list[Tensor]) -> dict[str, Tensor]:
         exchange = self._tape.collect
-        buffers = [self._buffers[p.tensor] for p in exchange.pieces[len(kept) :]]
+        here: dict[Piece, Tensor] = dict(zip(self._tape.kept, kept, strict=True))
+        held = [
+            here[piece] if piece in here else self._buffers[piece.tensor]
+            for piece in exchange.pieces
+        ]
         shapes = {parameter.name: parameter.shape for parameter in self._graph.parameters}
-        arrived = exchange.forward([*kept, *buffers], self._like)
+        arrived = exchange.forward(held, self._like)
         return {
             need.tensor: value.reshape(shapes.get(need.tensor, value.shape)).clone()
             for need, value in zip(exchange.needs, arrived, strict=True)
         }
 
-    def _forward(
-        self,
-        stage: Stage,
-        sources: Mapping[str, Tensor],
-        fetched: Sequence[Tensor],
-        values: Mapping[str, list[Tensor]],
-    ) -> list[_Computed]:
-        arrived = []
-        for delivery in stage.deliveries:
-            like = self._like if delivery.floating else self._like.new_empty(0, dtype=torch.int64)
-            held = [value for name in delivery.producers for value in values[name]]
-            arrived.append(delivery.exchange.forward(held, like))
-        columns = []
-        for given in stage.inputs:
-            if isinstance(given, SourceInput):
-                columns.append([sources[given.source][_at(box)] for box in given.boxes])
-                continue
-            leaves, trained = arrived[given.delivery], stage.deliveries[given.delivery].trained
-            columns.append([_leaf(leaves[i], trained=trained) for i in given.places])
-        columns += [[_leaf(fetched[i], trained=True) for i in each] for each in stage.parameters]
-        computed = []
-        for i, part in enumerate(stage.parts):
-            read = [column[i] for column in columns]
-            with torch.enable_grad():
-                computed.append(_Computed(read, stage.node.operator.forward(part, read)))
-        return computed
-
-    def _follow(self, values: Mapping[str, list[Tensor]]) -> None:
+    def _follow(self, arrived: Sequence[Tensor]) -> None:
         """Bring running statistics and counters up to date."""
-        held = [v for name in dict.fromkeys(s.node for s in self._graph.running)
-                for v in values[name]]  # fmt: skip
-        exchange = self._tape.running
-        arrived = exchange.forward(held, self._like)
-        newest = {n.tensor: value for n, value in zip(exchange.needs, arrived, strict=True)}
+        needs = self._tape.running.needs
+        newest = {need.tensor: value for need, value in zip(needs, arrived, strict=True)}
         for statistic in self._graph.running:
             if statistic.node in newest:
                 value = newest[statistic.node] * statistic.scale
@@ -207,61 +186,64 @@ class Execution:
         for counter in self._counters.values():
             counter.add_(1)
 
-    def _backward(self, computed: dict[str, list[_Computed]], fetched: Sequence[Tensor]) -> None:
-        ours = [torch.zeros_like(value) for value in fetched]
-        gradients: dict[str, list[Tensor]] = {
-            name: [torch.ones_like(part.result) for part in computed[name]]
-            for name in self._graph.losses
-        }
-        for stage in reversed(self._tape.stages):
-            parts = computed.pop(stage.node.name)
-            given = gradients.pop(stage.node.name, None)
-            if given is None:
-                continue
-            found = [
-                _part_gradients(part, gradient) for part, gradient in zip(parts, given, strict=True)
-            ]
-            first = len(stage.inputs)
-            for place, places in enumerate(stage.parameters):
-                _accumulate(ours, places, [each[first + place] for each in found])
-            self._send_back(stage, found, gradients)
-        for parameter, gradient in zip(
-            self._kept, self._tape.parameters.backward(ours, self._like), strict=True
-        ):
-            _gradient(parameter).copy_(gradient)
+    def _backward(self, segments: list[Segment], values: Values, fetched: int) -> None:
+        """The gradients of all parameters.
 
-    def _send_back(
-        self,
-        stage: Stage,
-        found: Sequence[Sequence[Tensor | None]],
-        gradients: dict[str, list[Tensor]],
-    ) -> None:
-        """Bring the gradients of what a stage read to who computed it."""
-        for index, delivery in enumerate(stage.deliveries):
-            if not delivery.trained:
-                continue
+        Args:
+            segments: What the forward pass went through; taken out, so that memory is freed.
+            values: What it computed.
+            fetched: How many regions of parameters came from their owners.
+        """
+        ours: list[Tensor | None] = [None] * fetched
+        gradients: Gradients = {
+            (name, place): torch.ones_like(value)
+            for name in self._graph.losses
+            for place, value in enumerate(values[name])
+        }
+        while segments:
+            segment = segments.pop()
+            found = segment.backward(gradients)
+            for leaf, gradient in found.items():
+                if isinstance(leaf, ValueLeaf):
+                    _add(gradients, (leaf.node, leaf.place), gradient)
+                elif isinstance(leaf, ParameterLeaf) and leaf.place < fetched:
+                    before = ours[leaf.place]
+                    ours[leaf.place] = gradient if before is None else before + gradient
+                elif isinstance(leaf, ParameterLeaf):
+                    self._shared.put(self._tape.shared[leaf.place - fetched].tensor, gradient)
+            self._shared.start(segment.first)
+            self._send_back(segment.first, found, gradients)
+        regions = zip(ours, self._tape.parameters.needs, strict=True)
+        whole = [self._like.new_zeros(n.box.shape) if g is None else g for g, n in regions]
+        owned = self._tape.parameters.backward(whole, self._like)
+        for parameter, gradient in zip(self._kept[: self._owned], owned, strict=True):
+            _gradient(parameter).copy_(gradient)
+        self._shared.wait()
+
+    def _send_back(self, place: int, found: Mapping[Leaf, Tensor], gradients: Gradients) -> None:
+        """Bring the gradients of what a stage's exchanges brought to who computed it."""
+        for index, delivery in enumerate(self._tape.stages[place].deliveries):
             exchange = delivery.exchange
-            needed = [self._like.new_zeros(need.box.shape) for need in exchange.needs]
-            for place, given in enumerate(stage.inputs):
-                if isinstance(given, NodeInput) and given.delivery == index:
-                    _accumulate(needed, given.places, [each[place] for each in found])
-            pieces: dict[str, list[Tensor]] = {name: [] for name in delivery.producers}
-            for piece, gradient in zip(
-                exchange.pieces, exchange.backward(needed, self._like), strict=True
-            ):
-                pieces[piece.tensor].append(gradient)
-            for name, new in pieces.items():
-                old = gradients.get(name)
-                gradients[name] = (
-                    new if old is None else [a + b for a, b in zip(old, new, strict=True)]
-                )
+            if not delivery.trained or exchange.given is not None:
+                continue
+            needed = [found.get(NeedLeaf(index, i)) for i in range(len(exchange.needs))]
+            regions = zip(needed, exchange.needs, strict=True)
+            whole = [self._like.new_zeros(n.box.shape) if g is None else g for g, n in regions]
+            sent = exchange.backward(whole, self._like)
+            for origin, gradient in zip(delivery.origins, sent, strict=True):
+                _add(gradients, origin, gradient)
 
     def _copy(self, value: Tensor) -> Tensor:
         return value.detach().to(self._device, copy=True).contiguous()
 
 
-def _leaf(value: Tensor, *, trained: bool) -> Tensor:
-    return value.detach().requires_grad_(trained)
+def _made(values: Values, names: Iterable[str]) -> list[Tensor]:
+    return [value.detach() for name in names for value in values[name]]
+
+
+def _add(gradients: Gradients, key: tuple[str, int], gradient: Tensor) -> None:
+    """Add in a new tensor: torch may have given the same one for several leaves."""
+    gradients[key] = gradients[key] + gradient if key in gradients else gradient
 
 
 def _at(box: Box) -> tuple[slice, ...]:
@@ -271,20 +253,3 @@ def _at(box: Box) -> tuple[slice, ...]:
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
-
-
-def _part_gradients(part: _Computed, gradient: Tensor) -> list[Tensor | None]:
-    """The gradient of each tensor that the part read; None where it takes none."""
-    leaves = [tensor for tensor in part.read if tensor.requires_grad]
-    if not leaves:
-        return [None] * len(part.read)
-    got = iter(torch.autograd.grad(part.result, leaves, gradient, allow_unused=True))
-    return [next(got) if tensor.requires_grad else None for tensor in part.read]
-
-
-def _accumulate(
-    totals: Sequence[Tensor], places: Sequence[int], found: Sequence[Tensor | None]
-) -> None:
-    for place, gradient in zip(places, found, strict=True):
-        if gradient is not None:
-            totals[place].add_(gradient)

@@ -30,6 +30,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from models.soap.machine import LEVELS, MOST_MACHINE_DEVICES, Device, Link, Machine
 from records import ConfigurationError, Fault, RecordError
+from records.checks import MOST_BRACKETS, deepest_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,15 +190,19 @@ def _load(path: Path) -> CommentedMap:
             data = file.read(MOST_FILE_BYTES + 1)
         # What is too large is read as nothing, and refused below.
         text = data.decode("utf-8") if len(data) <= MOST_FILE_BYTES else ""
-        value = YAML(typ="rt").load(text)
+        nested = deepest_brackets(text) > MOST_BRACKETS
+        value = YAML(typ="rt").load("" if nested else text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigurationError([_whole(path, f"is no YAML: {error.problem}", line)]) from error
-    except (OSError, YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, YAMLError, ValueError, TypeError, LookupError, AttributeError,
+            RecursionError) as error:  # fmt: skip
         # The parser raises plain Python errors for some broken keys and tags.
         raise ConfigurationError([_whole(path, f"cannot be read: {error}")]) from error
     if len(data) > MOST_FILE_BYTES:
         raise ConfigurationError([_whole(path, f"is larger than {MOST_FILE_BYTES} bytes")])
+    if nested:
+        raise ConfigurationError([_whole(path, "is nested too deeply")])
     if not isinstance(value, CommentedMap):
         raise ConfigurationError([_whole(path, "must be a mapping")])
     return value

@@ -6,11 +6,14 @@ the mean and variance of all of it: `Mean`, `Variance` (in two passes) and `Norm
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 from typing_extensions import override
 
 from models.soap.regions import Box, Range, Shape
@@ -24,9 +27,16 @@ from models.soap.space import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from torch import Tensor
+MOST_WEIGHTS = 1024
+"""Windows, and matrices of their weights, that are remembered from step to step."""
+
+_ADAPTIVE: dict[int, Callable[[Tensor, Any], Tensor]] = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+}
+"""Torch's own pooling, by the number of axes of places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class Window:
     divisor: int
 
 
+@functools.lru_cache(MOST_WEIGHTS)
 def adaptive_windows(size: int, outputs: int) -> tuple[Window, ...]:
     """The windows of adaptive pooling.
 
@@ -108,16 +119,23 @@ class AveragePool(Operator):
     @override
     def forward(self, part: Box, tensors: Sequence[Tensor]) -> Tensor:
         result = tensors[0]
+        outputs = tuple(len(axis) for axis in self.windows)
+        if part.shape[2:] == (*outputs, *self.inputs[2:]) and self._adaptive:
+            # All places at once: torch has this without a matrix.
+            return _ADAPTIVE[len(outputs)](result, outputs)
         read = self._read(part)
         for axis, windows in enumerate(self.windows):
-            weights = torch.zeros(part.shape[2 + axis], result.shape[2], dtype=result.dtype)
-            first, last = read[axis]
-            for row, window in enumerate(windows[slice(*part.ranges[2 + axis])]):
-                start, stop = max(window.start, first), min(window.stop, last)
-                weights[row, start - first : max(stop, start) - first] = 1 / window.divisor
+            weights = _weights(windows[slice(*part.ranges[2 + axis])], read[axis], result.dtype)
             # The axis that is summed goes, and its outputs come last: after all axes, in order.
             result = torch.tensordot(result, weights.to(result.device), dims=([2], [1]))
         return result
+
+    @property
+    def _adaptive(self) -> bool:
+        each = zip(self.inputs[2:], self.windows, strict=True)
+        return len(self.windows) in _ADAPTIVE and all(
+            windows == adaptive_windows(size, len(windows)) for size, windows in each
+        )
 
     def _read(self, part: Box) -> tuple[Range, ...]:
         axes = len(self.windows)
@@ -129,6 +147,17 @@ class AveragePool(Operator):
             start = max(chosen[0].start, inputs[0])
             read.append((start, max(min(chosen[-1].stop, inputs[1]), start)))
         return tuple(read)
+
+
+@functools.lru_cache(MOST_WEIGHTS)
+def _weights(windows: tuple[Window, ...], read: Range, dtype: torch.dtype) -> Tensor:
+    """What each element of a range counts in each window, (window, element); not to be changed."""
+    first, last = read
+    weights = torch.zeros(len(windows), last - first, dtype=dtype)
+    for row, window in enumerate(windows):
+        start, stop = max(window.start, first), min(window.stop, last)
+        weights[row, start - first : max(stop, start) - first] = 1 / window.divisor
+    return weights
 
 
 @dataclass(frozen=True, slots=True)

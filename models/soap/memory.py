@@ -44,7 +44,7 @@ class Memory:
         gradients: Their gradients.
         optimiser: The optimiser's state of them.
         fetched: Parameters that others keep, or that are put together.
-        sums: Gradients of all parameters that it uses, added up.
+        sums: Gradients of the parameters that it uses and shares with none, added up.
         activations: What its operators made, and keep for their backward pass.
         received: What they read that others made, or that is put together.
         batch: The batch, dropout's factors, and the buffers that follow nodes, which every device
@@ -85,7 +85,8 @@ class MemoryModel:
         """The memory of each device under a plan."""
         parameters = _added(exchange.held for exchange in layout.parameters)
         fetched = _added(exchange.received for exchange in layout.parameters)
-        sums = _added(exchange.needed for exchange in layout.parameters)
+        # Of shared parameters the gradients are added up where they are kept.
+        sums = _added(e.needed for e in layout.parameters if not e.shared)
         activations = _added(self._made(name, layout) for name in layout.parts)
         received = _added(
             exchange.received for name in layout.parts for exchange in layout.deliveries[name]

@@ -1,13 +1,15 @@
 """For a trainer: open a training by the word that its user gave for the plan.
 
 ``single`` is plain torch in this process. ``dp`` is data parallel. ``auto`` searches, tries the
-best plans beside these two in the trainer's own steps, and takes the winner. Anything else is a
-file that ``sightflow plan --save`` wrote.
+best plans beside these two in the trainer's own steps, and takes the winner; for small models and
+short trainings, where that cannot pay, it takes one device at once. Anything else is a file that
+``sightflow plan --save`` wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ from models.soap.training import PlannedTraining
 from records import RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import nn
 
@@ -37,6 +39,15 @@ SINGLE, DATA_PARALLEL, AUTO = "single", "dp", "auto"
 SEARCH_SECONDS = 20.0
 """How long a trainer searches, seconds: little beside what it trains for."""
 
+CHEAP_STEP_SECONDS = 0.005
+"""Where a step on one device takes less, messages take more than other devices could save."""
+
+SOUNDING_STEPS = 3
+"""How many steps on one device tell whether to plan."""
+
+LEAST_GAIN = 2.0
+"""Training must take so many times as long as planning, since two devices save half at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanChoice:
@@ -49,6 +60,8 @@ class PlanChoice:
         adoption: How ``auto`` tries plans.
         runtime: What the runtime adds to the simulated step, if it was calibrated here.
         threads: Threads of torch in each process.
+        steps: How many steps the training is to make; ``auto`` does not plan where they take less
+            than planning. None where that is not known.
     """
 
     how: str = SINGLE
@@ -57,6 +70,7 @@ class PlanChoice:
     adoption: AdoptSettings = field(default_factory=AdoptSettings)
     runtime: Runtime | None = None
     threads: int = 1
+    steps: int | None = None
 
     def fewer(self) -> PlanChoice:
         """What to try when a rank has died: one device less, at last none but this process."""
@@ -75,12 +89,16 @@ class Opened:
         name: ``single``, ``data_parallel``, ``found 1``... or the path of the file.
         plan: The plan.
         adoption: What was measured, with ``auto``.
+        predicted: The simulated step of each plan that was tried, with ``auto``, seconds.
+        reason: Why ``auto`` took one device without a trial; else empty.
     """
 
     training: PlannedTraining
     name: str
     plan: Plan | None
     adoption: Adoption | None = None
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
 
 
 @contextlib.contextmanager
@@ -114,7 +132,9 @@ def open_training(
     given = (model, example, loss, optimiser)
     with contextlib.ExitStack() as stack:
         name, plan, adoption = SINGLE, None, None
-        if choice.how != SINGLE and (choice.devices > 1 or _is_file(choice.how)):
+        predicted: dict[str, float] = {}
+        reason = _unplanned(*given, choice) if choice.how == AUTO and ranks is None else ""
+        if choice.how != SINGLE and not reason and (choice.devices > 1 or _is_file(choice.how)):
             graph = loss.graph(model, example.inputs)
             saved = read_plan(Path(choice.how)) if _is_file(choice.how) else None
             count = choice.devices if saved is None else saved.devices
@@ -126,10 +146,13 @@ def open_training(
                 name, plan = "data_parallel", data_parallel(graph, count)
             else:
                 found = search_here(graph, ranks, choice.search, choice.runtime)
-                adoption = adopt(*given, rivals(graph, found, count), ranks, choice.adoption)
+                plans = rivals(graph, found, count)
+                predicted = _predicted(found, plans)
+                adoption = adopt(*given, plans, ranks, choice.adoption)
                 name, plan = adoption.name, adoption.plan
         training = PlannedTraining(*given, plan, ranks, resume)
-        yield Opened(stack.enter_context(training), name, plan, adoption)
+        stack.enter_context(training)
+        yield Opened(training, name, plan, adoption, predicted, reason)
 
 
 def search_here(
@@ -163,6 +186,50 @@ def read_plan(path: Path) -> Plan:
             f"'{path}' cannot be read: {error}"
         ) from error
     return Plan.from_json(text)
+
+
+def _predicted(found: Found, plans: Mapping[str, Plan]) -> dict[str, float]:
+    """The simulated step of each plan, seconds."""
+    simple = {SINGLE: found.single, "data_parallel": found.data_parallel}
+    return {
+        name: simple[name]
+        if name in simple
+        else next(scored.seconds for scored in found.best if scored.plan == plan)
+        for name, plan in plans.items()
+    }
+
+
+def _unplanned(
+    model: nn.Module,
+    example: Example,
+    loss: LossSettings,
+    optimiser: OptimiserSettings,
+    choice: PlanChoice,
+) -> str:
+    """Why planning cannot pay; empty where it may. Some steps on one device tell."""
+    if choice.devices < 2:
+        return "there is one device"
+    with PlannedTraining(model, example, loss, optimiser) as training:
+        seconds = min(_seconds(training, example) for _ in range(SOUNDING_STEPS))
+    if seconds < CHEAP_STEP_SECONDS:
+        return f"a step on one device takes {seconds * 1e3:.1f} ms, less than to exchange anything"
+    planning = choice.search.seconds + choice.adoption.seconds
+    if choice.steps is not None and choice.steps * seconds < planning * LEAST_GAIN:
+        return (
+            f"all steps on one device take {choice.steps * seconds:.0f} s, and planning up to "
+            f"{planning:.0f} s"
+        )
+    try:
+        loss.graph(model, example.inputs)
+    except RecordError as error:
+        return f"the model cannot be split: {error}"
+    return ""
+
+
+def _seconds(training: PlannedTraining, example: Example) -> float:
+    began = time.perf_counter()
+    training.step(example.inputs, example.targets)
+    return time.perf_counter() - began
 
 
 def _is_file(how: str) -> bool:

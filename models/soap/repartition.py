@@ -15,7 +15,7 @@ import torch
 from torch import distributed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -57,6 +57,8 @@ class Repartition:
     Attributes:
         pieces: The pieces on this rank.
         needs: The needs on this rank.
+        given: Where every need of this rank is just one of its own pieces, and it takes no part in
+            messages: which piece each need is. Else None.
         elements_sent: Elements that `forward` sends from this rank.
         elements_received: Elements that it brings to this rank, and `backward` sends.
     """
@@ -76,6 +78,7 @@ class Repartition:
                 box = piece.box.intersect(need.box)
                 if box is not None and rank in {piece.device, need.device}:
                     self._add(_Overlap(place, to, box), piece.device, need.device, rank)
+        self.given = self._given()
 
     def forward(self, held: Sequence[Tensor], like: Tensor) -> list[Tensor]:
         """The needs on this rank.
@@ -84,17 +87,33 @@ class Repartition:
             held: This rank's pieces. They may come back as needs, and must not be changed.
             like: A tensor of their dtype and device.
         """
+        return self.start(held, like)()
+
+    def start(self, held: Sequence[Tensor], like: Tensor) -> Callable[[], list[Tensor]]:
+        """Begin what `forward` does, and go on with other work meanwhile.
+
+        Returns:
+            What waits for the needs on this rank and gives them; to be called once.
+        """
+        if self.given is not None:
+            needs = [held[piece] for piece in self.given]
+            return lambda: needs
         outgoing = {
             peer: [held[o.piece][o.box.within(self.pieces[o.piece].box)] for o in overlaps]
             for peer, overlaps in self._out.items()
         }
-        got = _exchange(outgoing, self._in, like)
-        arrived: dict[int, list[tuple[Box, Tensor]]] = defaultdict(list)
-        for o in self._local:
-            arrived[o.need].append((o.box, held[o.piece][o.box.within(self.pieces[o.piece].box)]))
-        for o, values in got:
-            arrived[o.need].append((o.box, values))
-        return [_sum(need.box, arrived[i], like) for i, need in enumerate(self.needs)]
+        arrives = _exchange(outgoing, self._in, like)
+
+        def finish() -> list[Tensor]:
+            arrived: dict[int, list[tuple[Box, Tensor]]] = defaultdict(list)
+            for o in self._local:
+                values = held[o.piece][o.box.within(self.pieces[o.piece].box)]
+                arrived[o.need].append((o.box, values))
+            for o, values in arrives():
+                arrived[o.need].append((o.box, values))
+            return [_assemble(need.box, arrived[i], like) for i, need in enumerate(self.needs)]
+
+        return finish
 
     def backward(self, gradients: Sequence[Tensor], like: Tensor) -> list[Tensor]:
         """The gradients of this rank's pieces, from those of its needs."""
@@ -102,7 +121,7 @@ class Repartition:
             peer: [gradients[o.need][o.box.within(self.needs[o.need].box)] for o in overlaps]
             for peer, overlaps in self._in.items()
         }
-        got = _exchange(outgoing, self._out, like)
+        got = _exchange(outgoing, self._out, like)()
         arrived: dict[int, list[tuple[Box, Tensor]]] = defaultdict(list)
         for o in self._local:
             values = gradients[o.need][o.box.within(self.needs[o.need].box)]
@@ -110,6 +129,14 @@ class Repartition:
         for o, values in got:
             arrived[o.piece].append((o.box, values))
         return [_sum(piece.box, arrived[i], like) for i, piece in enumerate(self.pieces)]
+
+    def _given(self) -> tuple[int, ...] | None:
+        if self._out or self._in or len(self._local) != len(self.needs):
+            return None
+        pieces = {o.need: o.piece for o in self._local}
+        same = all(self.pieces[o.piece].box == self.needs[o.need].box for o in self._local)
+        whole = same and len(pieces) == len(self.needs)
+        return tuple(pieces[need] for need in range(len(self.needs))) if whole else None
 
     def _add(self, overlap: _Overlap, giver: int, taker: int, rank: int) -> None:
         if giver == taker:
@@ -132,24 +159,38 @@ def _numbered(pieces: Iterable[Piece]) -> Iterable[tuple[int, Piece]]:
 
 def _exchange(
     outgoing: dict[int, list[Tensor]], incoming: dict[int, list[_Overlap]], like: Tensor
-) -> list[tuple[_Overlap, Tensor]]:
-    """Send one message to each peer that takes, and receive one from each that gives."""
+) -> Callable[[], list[tuple[_Overlap, Tensor]]]:
+    """Send one message to each peer that takes, and receive one from each that gives.
+
+    Returns:
+        What waits for the messages and tells what arrived.
+    """
     messages = {
-        peer: torch.cat([values.reshape(-1) for values in each])
+        # What is alone and contiguous is sent from where it lies.
+        peer: each[0].reshape(-1).contiguous()
+        if len(each) == 1
+        else torch.cat([values.reshape(-1) for values in each])
         for peer, each in sorted(outgoing.items())
     }
     buffers = {
         peer: like.new_empty(sum(o.box.elements for o in overlaps))
         for peer, overlaps in sorted(incoming.items())
     }
-    for request in _post(messages, buffers):
-        request.wait()
-    got = []
-    for peer, buffer in buffers.items():
-        overlaps = incoming[peer]
-        parts = buffer.split([o.box.elements for o in overlaps])
-        got += [(o, part.reshape(o.box.shape)) for o, part in zip(overlaps, parts, strict=True)]
-    return got
+    requests = _post(messages, buffers)
+
+    def finish() -> list[tuple[_Overlap, Tensor]]:
+        for request in requests:
+            request.wait()
+        # Until here the messages must stay.
+        messages.clear()
+        got = []
+        for peer, buffer in buffers.items():
+            overlaps = incoming[peer]
+            parts = buffer.split([o.box.elements for o in overlaps])
+            got += [(o, part.reshape(o.box.shape)) for o, part in zip(overlaps, parts, strict=True)]
+        return got
+
+    return finish
 
 
 def _post(messages: dict[int, Tensor], buffers: dict[int, Tensor]) -> list[distributed.Work]:
@@ -162,6 +203,19 @@ def _post(messages: dict[int, Tensor], buffers: dict[int, Tensor]) -> list[distr
     # One by one, gloo takes a third less time.
     requests = (each.op(each.tensor, each.peer) for each in work)
     return [request for request in requests if request is not None]
+
+
+def _assemble(box: Box, arrived: Sequence[tuple[Box, Tensor]], like: Tensor) -> Tensor:
+    """A region from all that arrived of it, which covers it."""
+    if sum(part.elements for part, _ in arrived) != box.elements:
+        return _sum(box, arrived, like)
+    # Parts that cover it and are no larger together do not overlap: nothing is to be added.
+    if len(arrived) == 1:
+        return arrived[0][1]
+    total = like.new_empty(box.shape)
+    for part, values in arrived:
+        total[part.within(box)] = values
+    return total
 
 
 def _sum(box: Box, arrived: Sequence[tuple[Box, Tensor]], like: Tensor) -> Tensor:

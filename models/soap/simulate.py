@@ -189,14 +189,11 @@ class Simulator:
     def _exchange_seconds(self, exchanges: Iterable[Exchange]) -> float:
         """What messages take, there and back, on the busiest link, or device where they block."""
         busy: dict[Hashable, float] = {}
-        for exchange in exchanges:
-            for src, dst, size in exchange.messages:
-                ways = [(src, dst), (dst, src)] if exchange.trained else [(src, dst)]
-                for giver, taker in ways:
-                    seconds = self.machine.transfer_seconds(giver, taker, size)
-                    link = self.machine.link(giver, taker)
-                    for place in [link] if self.machine.overlap else [giver, taker]:
-                        busy[place] = busy.get(place, 0.0) + seconds
+        for giver, taker, size in (m for exchange in exchanges for m in exchange.there_and_back):
+            seconds = self.machine.transfer_seconds(giver, taker, size)
+            link = self.machine.link(giver, taker)
+            for place in [link] if self.machine.overlap else [giver, taker]:
+                busy[place] = busy.get(place, 0.0) + seconds
         return max(busy.values(), default=0.0)
 
     def _layout(self, plan: Plan) -> Layout:

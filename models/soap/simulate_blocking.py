@@ -12,17 +12,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.soap.cost import goes_back
+from models.soap.cost import FLOAT_BYTES, goes_back
 from models.soap.simulate_tasks import UPDATE_PASSES
 from models.soap.simulate_timeline import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from models.soap.buckets import Message
     from models.soap.cost import Seconds
     from models.soap.graph import Graph, Node
     from models.soap.machine import Machine, Runtime
-    from models.soap.simulate_exchange import Exchange, Message
+    from models.soap.simulate_exchange import Exchange
     from models.soap.simulate_traffic import Layout
 
 Item = tuple[str, str, int, float]
@@ -65,7 +66,7 @@ class Walk:
         self._graph, self._machine, self._layout = graph, machine, layout
         self._runtime: Runtime = machine.runtime
         self._costs = costs
-        self._count = 1 + max(need.device for need in layout.loss.needs)
+        self._count = layout.devices
         self.programs = [[Stretch([])] for _ in range(self._count)]
         self.exchanges: list[tuple[str, tuple[Message, ...]]] = []
         self._build()
@@ -88,7 +89,15 @@ class Walk:
             for exchange in layout.deliveries[node.name]:
                 if exchange.trained:
                     self._exchange(node.name, [exchange], back=True)
+        self._update()
+
+    def _update(self) -> None:
+        layout = self._layout
         self._exchange("gradients", layout.parameters, back=True)
+        for bucket in layout.buckets:
+            # What goes on beside computing takes the same cores: it counts where it is waited for.
+            messages = bucket.messages(FLOAT_BYTES)
+            self._meet("gradients", {(src, dst): size for src, dst, size in messages})
         for exchange in layout.parameters:
             for device, size in exchange.held.items():
                 seconds = UPDATE_PASSES * size / self._runtime.memory_bytes_per_second
@@ -111,16 +120,20 @@ class Walk:
                 ends = (dst, src) if back else (src, dst)
                 sizes[ends] = sizes.get(ends, 0) + size
         if sizes:
-            number = len(self.exchanges)
-            self.exchanges.append((name, tuple((*ends, size) for ends, size in sizes.items())))
-            for device in {device for ends in sizes for device in ends}:
-                self.programs[device][-1].exchange = number
-                self.programs[device].append(Stretch([]))
+            self._meet(name, sizes)
         for exchange in exchanges:
             assembled = exchange.scattered if back else exchange.gathered
             for device, size in assembled.items():
                 seconds = size / self._runtime.memory_bytes_per_second
                 self._add(device, ("overhead", name, 0, seconds))
+
+    def _meet(self, name: str, sizes: Mapping[tuple[int, int], int]) -> None:
+        """Let devices wait for each other and for messages."""
+        number = len(self.exchanges)
+        self.exchanges.append((name, tuple((*ends, size) for ends, size in sizes.items())))
+        for device in {device for ends in sizes for device in ends}:
+            self.programs[device][-1].exchange = number
+            self.programs[device].append(Stretch([]))
 
     def _add(self, device: int, item: Item) -> None:
         stretch = self.programs[device][-1]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.soap.buckets import ring
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from models.soap.buckets import Devices, Message
     from models.soap.regions import Box
-
-Message = tuple[int, int, int]
-"""From which device, to which, how many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Exchange:
         scattered: By device, the bytes of pieces whose gradients are.
         trained: Whether gradients go back.
         element_bytes: Bytes of an element.
+        shared: The devices that hold it whole and add up its gradients: see `buckets`.
     """
 
     pieces: tuple[Holding, ...]
@@ -67,6 +68,38 @@ class Exchange:
     scattered: Mapping[int, int]
     trained: bool
     element_bytes: int
+    shared: Devices = ()
+
+    @property
+    def there_and_back(self) -> tuple[Message, ...]:
+        """What moves in a step, with gradients."""
+        if self.shared:
+            return ring(self.pieces[0].box.elements, self.shared, self.element_bytes)
+        back = tuple((dst, src, size) for src, dst, size in self.messages if self.trained)
+        return (*self.messages, *back)
+
+
+def count_shared(
+    devices: Devices, needs: Mapping[Holding, Sequence[tuple[str, int]]], element_bytes: int
+) -> Exchange:
+    """Count a parameter that devices share: nothing moves but gradients, in buckets."""
+    pieces = tuple(needs)
+    held = _by_device(pieces, range(len(pieces)), element_bytes)
+    return Exchange(
+        pieces=pieces,
+        needs=pieces,
+        readers=tuple(tuple(needs[need]) for need in pieces),
+        overlaps=tuple((i, i, piece.box.elements) for i, piece in enumerate(pieces)),
+        messages=(),
+        held=held,
+        needed=held,
+        received={},
+        gathered={},
+        scattered={},
+        trained=True,
+        element_bytes=element_bytes,
+        shared=devices,
+    )
 
 
 def count(

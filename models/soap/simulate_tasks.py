@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.soap.cost import goes_back
+from models.soap.cost import FLOAT_BYTES, goes_back
 from models.soap.simulate_timeline import Task
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class TaskGraphBuilder:
 
     def _update(self) -> None:
         """Bring gradients to the owners of parameters, which update them."""
+        added = self._add_up()
         for exchange in self._layout.parameters:
             waits: list[list[int]] = [[] for _ in exchange.pieces]
             for place, task in self._return(exchange):
@@ -234,4 +235,17 @@ class TaskGraphBuilder:
                 on = self._machine.devices[piece.device]
                 moved = piece.box.elements * exchange.element_bytes * UPDATE_PASSES
                 seconds = moved / on.memory_bytes_per_second
-                self._tasks.add(seconds, piece.device, ("update", piece.owner, 0, 0), after)
+                behind = added.get(piece.owner, after)
+                self._tasks.add(seconds, piece.device, ("update", piece.owner, 0, 0), behind)
+
+    def _add_up(self) -> dict[str, list[int]]:
+        """Rings for the gradients of shared parameters; by parameter, behind what all are there."""
+        exchanges = {e.pieces[0].owner: e for e in self._layout.parameters if e.shared}
+        found = {}
+        for bucket in self._layout.buckets:
+            returned = [self._return(exchanges[name]) for name in bucket.parameters]
+            after = sorted({task for each in returned for _, task in each})
+            messages = bucket.messages(FLOAT_BYTES)
+            tasks = [self._transfer("gradients", *message, after) for message in messages]
+            found.update(dict.fromkeys(bucket.parameters, tasks))
+        return found

@@ -10,10 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from models.soap.buckets import Bucket, buckets, sharers
 from models.soap.cost import FLOAT_BYTES
 from models.soap.ownership import owners
 from models.soap.regions import Box
-from models.soap.simulate_exchange import Exchange, Holding, count
+from models.soap.simulate_exchange import Exchange, Holding, count, count_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -41,15 +42,19 @@ class Layout:
         numbers: The number of each group's partition: see `Traffic.number`.
         parts: The parts of each node.
         deliveries: The exchanges before each node.
+        devices: How many devices there are.
         parameters: The exchange of each parameter, from its owners to its users.
-        loss: The exchange of the loss.
+        buckets: What is added up of shared parameters' gradients.
+        loss: The exchange of the loss; of nothing where a bucket tells it.
         running: The exchange of what buffers follow.
     """
 
     numbers: Mapping[str, int]
     parts: Mapping[str, tuple[Part, ...]]
     deliveries: Mapping[str, tuple[Exchange, ...]]
+    devices: int
     parameters: tuple[Exchange, ...]
+    buckets: tuple[Bucket, ...]
     loss: Exchange
     running: Exchange
 
@@ -84,14 +89,18 @@ class Traffic:
             self._known.clear()
         graph = self._graph
         numbers = {group: self.number(plan.partitions[group]) for group in graph.groups}
-        everyone = range(plan.devices)
+        parameters = tuple(self.parameter(turn, numbers) for turn in range(len(graph.parameters)))
+        added = self._buckets(parameters, plan.devices)
+        told = any(bucket.loss for bucket in added)
         followed = dict.fromkeys(s.node for s in graph.running)
         return Layout(
             numbers,
             {node.name: self.parts(node, numbers[node.group]) for node in graph.nodes},
             {node.name: self.deliveries(node, numbers) for node in graph.nodes},
-            tuple(self.parameter(turn, numbers) for turn in range(len(graph.parameters))),
-            self._ending(graph.losses, everyone, numbers),
+            plan.devices,
+            parameters,
+            added,
+            self._ending(graph.losses, range(0 if told else plan.devices), numbers),
             self._ending(tuple(followed), range(1), numbers),
         )
 
@@ -149,11 +158,20 @@ class Traffic:
             for node, place in users:
                 self._read(needs, node, numbers[node.group], place, parameter.name)
             uses = [(need.box, need.device) for need in needs]
+            devices = sharers(parameter.view, uses)
+            if devices:
+                return count_shared(devices, needs, FLOAT_BYTES)
             kept = owners(parameter.view, uses, turn)
             pieces = [Holding(parameter.name, 0, box, device) for box, device in kept]
             return count(pieces, needs, trained=True, element_bytes=FLOAT_BYTES)
 
         return self._once(key, find)
+
+    def _buckets(self, parameters: Sequence[Exchange], devices: int) -> tuple[Bucket, ...]:
+        names = [parameter.name for parameter in self._graph.parameters]
+        shared = {name: each.shared for name, each in zip(names, parameters, strict=True)}
+        key = ("buckets", devices, *shared.values())
+        return self._once(key, lambda: buckets(self._graph, shared, devices))
 
     def _delivery(
         self, node: Node, places: list[int], kind: tuple[bool, bool], numbers: Mapping[str, int]

@@ -7,80 +7,22 @@ in a circle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from models.soap.buckets import buckets, ring_elements, sharers
 from models.soap.ownership import owners
 from models.soap.regions import Box
 from models.soap.repartition import Piece, Repartition
+from models.soap.stages import Delivery, NodeInput, SourceInput, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from models.soap.graph import Graph, Node
     from models.soap.plan import Plan
 
-
-@dataclass(frozen=True, slots=True)
-class SourceInput:
-    """An input that every rank has before the step.
-
-    Attributes:
-        source: Its name.
-        boxes: The region that each part of this rank needs.
-    """
-
-    source: str
-    boxes: tuple[Box, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What other operators computed for one operator, in one exchange.
-
-    Attributes:
-        producers: Who computed it.
-        exchange: How it arrives.
-        trained: Whether it takes gradients.
-        floating: Whether it is of floating point; else int64.
-    """
-
-    producers: tuple[str, ...]
-    exchange: Repartition
-    trained: bool
-    floating: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeInput:
-    """An input that another operator computed.
-
-    Attributes:
-        delivery: Which of the stage's deliveries brings it.
-        places: Which of its needs belongs to each part of this rank.
-    """
-
-    delivery: int
-    places: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One operator.
-
-    Attributes:
-        node: The operator.
-        parts: The boxes of its space that this rank computes.
-        deliveries: How what other operators computed arrives.
-        inputs: Its inputs.
-        parameters: For each of its parameters, which of the fetched regions belongs to each part.
-    """
-
-    node: Node
-    parts: tuple[Box, ...]
-    deliveries: tuple[Delivery, ...]
-    inputs: tuple[SourceInput | NodeInput, ...]
-    parameters: tuple[tuple[int, ...], ...]
+    Part = tuple[Box, int]
 
 
 class Tape:
@@ -93,8 +35,15 @@ class Tape:
 
     Attributes:
         stages: The operators, in order.
-        parameters: The exchange that fetches parameters from their owners.
-        loss: The exchange that tells every rank the terms of the loss.
+        segments: Stretches of stages, from the first up to and without the last: within one,
+            nothing is exchanged, so that torch goes through it at one stroke.
+        ended: Behind each stage, what no stage, loss or statistic behind it reads by itself.
+        parameters: The exchange that fetches from their owners those parameters that no devices
+            share.
+        shared: The shared parameters of this rank.
+        buckets: What is added up of shared parameters' gradients, of all ranks.
+        loss: The exchange that tells every rank the terms of the loss; of nothing where a bucket
+            does that.
         running: The exchange that brings means and variances to the keeper of the buffers.
         collect: The exchange that brings every parameter and buffer, whole, to every rank.
 
@@ -120,37 +69,68 @@ class Tape:
             for node in graph.nodes
         }
         self._outputs = {node.name: self._pieces(node) for node in graph.nodes}
-        fetched = self._parameter_needs()
-        owned = self._owned(fetched)
+        wanted = self._parameter_needs()
+        uses: dict[str, list[Part]] = {p.name: [] for p in graph.parameters}
+        for piece in wanted:
+            uses[piece.tensor].append((piece.box, piece.device))
+        shared = {p.name: sharers(p.view, uses[p.name]) for p in graph.parameters}
+        self.buckets = buckets(graph, shared, plan.devices)
+        fetched = [piece for piece in wanted if not shared[piece.tensor]]
+        owned = self._owned(uses, shared)
         self.parameters = Repartition(owned, fetched, rank)
-        places = _local_places(fetched, rank)
+        together = [piece for piece in wanted if shared[piece.tensor]]
+        self.shared = tuple(piece for piece in together if piece.device == rank)
+        places = _local_places([*fetched, *together], rank)
         self.stages = tuple(self._stage(node, places) for node in graph.nodes)
-        everyone = range(plan.devices)
-        terms = [piece for name in graph.losses for piece in self._outputs[name]]
-        scalars = [Piece(name, Box(()), device) for device in everyone for name in graph.losses]
-        self.loss = Repartition(terms, scalars, rank)
-        followed = dict.fromkeys(statistic.node for statistic in graph.running)
-        needs = [Piece(name, self._whole(name), 0) for name in followed]
-        held = [piece for name in followed for piece in self._outputs[name]]
-        self.running = Repartition(held, needs, rank)
-        buffers = [
-            Piece(statistic.buffer, self._whole(statistic.node), 0) for statistic in graph.running
-        ]
-        states = [Piece(p.name, Box.whole(p.view), 0) for p in graph.parameters] + buffers
-        copies = [Piece(state.tensor, state.box, device) for device in everyone for state in states]
-        self.collect = Repartition([*owned, *buffers], copies, rank)
+        self.segments = self._segments()
+        self.ended = self._ended()
+        self.loss, self.running = self._loss(), self._running()
+        # Of copies that are equal, the first device's is told.
+        firsts = [piece for piece in together if piece.device == shared[piece.tensor][0]]
+        self.collect = self._collect([*owned, *firsts])
+
+    @property
+    def kept(self) -> tuple[Piece, ...]:
+        """What this rank keeps of parameters: what it owns, and then what it shares."""
+        return (*self.parameters.pieces, *self.shared)
 
     def elements_sent(self) -> int:
         """How many elements this rank sends in one step."""
         total = self.parameters.elements_sent + self.parameters.elements_received
         total += self.loss.elements_sent + self.running.elements_sent
+        for bucket in self.buckets:
+            if self._rank in bucket.devices:
+                place = bucket.devices.index(self._rank)
+                total += ring_elements(bucket.elements, len(bucket.devices))[place]
         for stage in self.stages:
             for delivery in stage.deliveries:
                 total += delivery.exchange.elements_sent
                 # Backward, gradients go the other way.
-                if delivery.trained and stage.node.name in self._graph.reaching:
+                if delivery.trained:
                     total += delivery.exchange.elements_received
         return total
+
+    def _loss(self) -> Repartition:
+        if any(bucket.loss for bucket in self.buckets):
+            return Repartition([], [], self._rank)
+        names, everyone = self._graph.losses, range(self._plan.devices)
+        terms = [piece for name in names for piece in self._outputs[name]]
+        scalars = [Piece(name, Box(()), device) for device in everyone for name in names]
+        return Repartition(terms, scalars, self._rank)
+
+    def _running(self) -> Repartition:
+        followed = dict.fromkeys(statistic.node for statistic in self._graph.running)
+        needs = [Piece(name, self._whole(name), 0) for name in followed]
+        held = [piece for name in followed for piece in self._outputs[name]]
+        return Repartition(held, needs, self._rank)
+
+    def _collect(self, parameters: list[Piece]) -> Repartition:
+        graph = self._graph
+        buffers = [Piece(s.buffer, self._whole(s.node), 0) for s in graph.running]
+        states = [Piece(p.name, Box.whole(p.view), 0) for p in graph.parameters] + buffers
+        everyone = range(self._plan.devices)
+        copies = [Piece(state.tensor, state.box, device) for device in everyone for state in states]
+        return Repartition([*parameters, *buffers], copies, self._rank)
 
     def _whole(self, name: str) -> Box:
         return Box.whole(self._graph.by_name[name].operator.shape)
@@ -169,15 +149,45 @@ class Tape:
                     needs[Piece(name, box, device)] = None
         return list(needs)
 
-    def _owned(self, fetched: list[Piece]) -> list[Piece]:
-        uses: dict[str, list[tuple[Box, int]]] = {p.name: [] for p in self._graph.parameters}
-        for piece in fetched:
-            uses[piece.tensor].append((piece.box, piece.device))
+    def _owned(
+        self, uses: Mapping[str, list[Part]], shared: Mapping[str, Collection[int]]
+    ) -> list[Piece]:
         return [
             Piece(parameter.name, box, device)
             for turn, parameter in enumerate(self._graph.parameters)
+            if not shared[parameter.name]
             for box, device in owners(parameter.view, uses[parameter.name], turn)
         ]
+
+    def _segments(self) -> tuple[tuple[int, int], ...]:
+        """Segments begin where this rank exchanges something, and where a bucket is full."""
+        full = {bucket.stage for bucket in self.buckets if self._rank in bucket.devices}
+        begins = [
+            place
+            for place, stage in enumerate(self.stages)
+            if place == 0
+            or place in full
+            or any(delivery.exchange.given is None for delivery in stage.deliveries)
+        ]
+        return tuple(zip(begins, [*begins[1:], len(self.stages)], strict=True))
+
+    def _ended(self) -> tuple[tuple[str, ...], ...]:
+        segment = {i: first for first, stop in self.segments for i in range(first, stop)}
+        place = {stage.node.name: i for i, stage in enumerate(self.stages)}
+        lasting = {*self._graph.losses, *(statistic.node for statistic in self._graph.running)}
+        last = dict(place)
+        for i, stage in enumerate(self.stages):
+            for name in stage.node.inputs:
+                if name not in place:
+                    continue
+                last[name] = i
+                if segment[i] != segment[place[name]]:
+                    # Its gradient comes from elsewhere, so it begins a backward pass.
+                    lasting.add(name)
+        ended: list[list[str]] = [[] for _ in self.stages]
+        for name in place.keys() - lasting:
+            ended[last[name]].append(name)
+        return tuple(tuple(names) for names in ended)
 
     def _stage(self, node: Node, fetched: Mapping[Piece, int]) -> Stage:
         parts, needs = self._parts[node.name], self._needs[node.name]
@@ -224,9 +234,24 @@ class Tape:
         producers = tuple(dict.fromkeys(node.inputs[place] for place in places))
         held = [piece for name in producers for piece in self._outputs[name]]
         exchange = Repartition(held, list(needs), self._rank)
-        return Delivery(producers, exchange, *kind), _local_places(needs, self._rank)
+        trained, floating = kind
+        back = trained and node.name in self._graph.reaching
+        origins = _origins(exchange.pieces)
+        return Delivery(producers, exchange, back, floating, origins), _local_places(
+            needs, self._rank
+        )
 
 
 def _local_places(needs: Iterable[Piece], rank: int) -> dict[Piece, int]:
     """The place of each need of this rank among its needs."""
     return {need: place for place, need in enumerate(need for need in needs if need.device == rank)}
+
+
+def _origins(pieces: Iterable[Piece]) -> tuple[tuple[str, int], ...]:
+    """The tensor of each piece, and its place among the pieces of that tensor."""
+    counts: Counter[str] = Counter()
+    found = []
+    for piece in pieces:
+        found.append((piece.tensor, counts[piece.tensor]))
+        counts[piece.tensor] += 1
+    return tuple(found)

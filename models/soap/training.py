@@ -18,6 +18,7 @@ import torch
 
 from models.soap.plan import Plan
 from models.soap.training_backend import Backend, Checkpoint, Example, OneDevice, OverRanks
+from models.soap.training_rank import Rate
 from records import RecordError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class PlannedTraining:
         targets: Sequence[Tensor],
         seed: int = 0,
         learning_rate: float | None = None,
+        momentum: float | None = None,
     ) -> float:
         """One training step.
 
@@ -106,6 +108,7 @@ class PlannedTraining:
             targets: One tensor for each output.
             seed: Dropout draws what it draws after ``torch.manual_seed(seed)``.
             learning_rate: Of this step; the optimiser's by default.
+            momentum: SGD's, or AdamW's first beta, from this step on; unchanged by default.
 
         Returns:
             The loss before the update.
@@ -114,7 +117,7 @@ class PlannedTraining:
             RecordError: a part of the batch has another shape or dtype than in the example.
             SightflowError: a rank failed; the ranks are then stopped.
         """
-        rate = self._rate if learning_rate is None else learning_rate
+        rate = Rate(self._rate if learning_rate is None else learning_rate, momentum)
         loss = self._backend.step(Example(tuple(inputs), tuple(targets)), seed, rate)
         self._steps += 1
         return loss

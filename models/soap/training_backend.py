@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from models.soap import training_rank
-from models.soap.training_rank import MappedArray, Task, arrays, set_rate, tensors
+from models.soap.training_rank import MappedArray, Rate, Task, arrays, set_rate, tensors
 from records import RecordError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Checkpoint:
 class Backend(Protocol):
     """Where steps are computed."""
 
-    def step(self, batch: Example, seed: int, learning_rate: float) -> float:
+    def step(self, batch: Example, seed: int, rate: Rate) -> float:
         """One step; gives the loss before the update."""
 
     def collect(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
@@ -90,9 +90,9 @@ class OneDevice:
                 state[moment] = value.clone()
                 state["step"] = torch.tensor(float(start.steps))
 
-    def step(self, batch: Example, seed: int, learning_rate: float) -> float:
+    def step(self, batch: Example, seed: int, rate: Rate) -> float:
         """One step; gives the loss before the update."""
-        set_rate(self._optimiser, learning_rate)
+        set_rate(self._optimiser, rate)
         self._optimiser.zero_grad()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -149,7 +149,7 @@ class OverRanks:
         )
         ranks.run(training_rank.prepare, self._number, task)
 
-    def step(self, batch: Example, seed: int, learning_rate: float) -> float:
+    def step(self, batch: Example, seed: int, rate: Rate) -> float:
         """One step; gives the loss before the update."""
         parts = _parts(batch)
         if len(parts) != len(self._batch):
@@ -164,7 +164,7 @@ class OverRanks:
                     f"got {given.dtype} {given.shape}"
                 )
             np.copyto(array, given)
-        return self._ranks.run(training_rank.step, self._number, seed, learning_rate)[0]
+        return self._ranks.run(training_rank.step, self._number, seed, rate)[0]
 
     def collect(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Copies of the model's state and of the optimiser's moments."""

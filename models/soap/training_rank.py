@@ -52,6 +52,19 @@ class MappedArray:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How an optimiser makes one step.
+
+    Attributes:
+        learning_rate: The learning rate.
+        momentum: SGD's momentum, or AdamW's first beta; None leaves it as it is.
+    """
+
+    learning_rate: float
+    momentum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A training, as a rank is told of it.
 
@@ -109,11 +122,11 @@ def prepare(rank: int, number: int, task: Task) -> None:
     _HELD[number] = _Held(rank, task)
 
 
-def step(rank: int, number: int, seed: int, learning_rate: float) -> float:
+def step(rank: int, number: int, seed: int, rate: Rate) -> float:
     """One step with the batch that is in the files now. Returns the loss."""
     held = _HELD[number]
     if held.execution.optimiser is not None:
-        set_rate(held.execution.optimiser, learning_rate)
+        set_rate(held.execution.optimiser, rate)
     return held.execution.step(held.batch, seed)
 
 
@@ -134,10 +147,16 @@ def drop(rank: int, number: int) -> None:
     _HELD.pop(number, None)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Let the optimiser's next steps use a learning rate."""
+def set_rate(optimiser: torch.optim.Optimizer, rate: Rate) -> None:
+    """Let the optimiser's next steps be made at a rate."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = rate.learning_rate
+        if rate.momentum is None:
+            continue
+        if "betas" in group:
+            group["betas"] = (rate.momentum, group["betas"][1])
+        else:
+            group["momentum"] = rate.momentum
 
 
 def arrays(named: Mapping[str, Tensor]) -> Arrays:

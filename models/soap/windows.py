@@ -1,7 +1,8 @@
 """Operators that slide windows over places: convolution and max pooling.
 
 Parts carry exact halos: `regions.halo` tells which input a range of outputs reads and how much of
-the padding lies in it, so that the local computation needs no padding of its own.
+the padding lies in it. Where that is the same on both sides, torch pads by itself; else the input
+is padded before.
 """
 
 from __future__ import annotations
@@ -63,16 +64,31 @@ class Windows:
         """The ranges of the input that windows read."""
         return tuple(need for need, _ in self._halos(places, sizes))
 
-    def pad(self, tensor: Tensor, places: Sequence[Range], sizes: Shape, value: float) -> Tensor:
-        """The needed input with the padding that the windows read."""
-        around = [side for _, sides in reversed(self._halos(places, sizes)) for side in sides]
-        return functional.pad(tensor, around, value=value) if any(around) else tensor
+    def pad(
+        self, tensor: Tensor, places: Sequence[Range], sizes: Shape, value: float
+    ) -> tuple[Tensor, Shape]:
+        """The needed input with the padding that the windows read, as far as torch cannot add it.
+
+        Returns:
+            The input, and the padding of both sides that is left for torch, by axis of places.
+        """
+        around = [sides for _, sides in self._halos(places, sizes)]
+        # More than half a window torch's pooling refuses, and a halo without input needs its own.
+        if all(a == b and 2 * a <= k for (a, b), k in zip(around, self.kernel, strict=True)):
+            return tensor, tuple(before for before, _ in around)
+        flat = [side for sides in reversed(around) for side in sides]
+        return functional.pad(tensor, flat, value=value), (0,) * len(around)
 
     def _halos(self, places: Sequence[Range], sizes: Shape) -> list[tuple[Range, Range]]:
         each = zip(
             places, sizes, self.kernel, self.stride, self.padding, self.dilation, strict=True
         )
-        return [halo(*axis) for axis in each]
+        halos = [halo(*axis) for axis in each]
+        # All windows of an axis take all of it as it is, also what no window reads behind the last.
+        for axis, count in enumerate(self.outputs(sizes)):
+            if places[axis] == (0, count):
+                halos[axis] = (0, sizes[axis]), (self.padding[axis],) * 2
+        return halos
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +144,7 @@ class Convolution(Operator):
     @override
     def forward(self, part: Box, tensors: Sequence[Tensor]) -> Tensor:
         _, channel, *places, inner = part.ranges
-        padded = self.windows.pad(tensors[0], places, self.inputs[2:], 0.0)
+        padded, padding = self.windows.pad(tensors[0], places, self.inputs[2:], 0.0)
         first, last = self._groups(channel)
         convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[len(places) - 1]
         # One term of the sum brings the bias.
@@ -138,6 +154,7 @@ class Convolution(Operator):
             tensors[1],
             bias,
             stride=self.windows.stride,
+            padding=padding,
             dilation=self.windows.dilation,
             groups=last - first,
         )
@@ -176,8 +193,8 @@ class MaxPool(Operator):
     @override
     def forward(self, part: Box, tensors: Sequence[Tensor]) -> Tensor:
         places = part.ranges[2:]
-        padded = self.windows.pad(tensors[0], places, self.inputs[2:], -torch.inf)
+        padded, padding = self.windows.pad(tensors[0], places, self.inputs[2:], -torch.inf)
         pool = (functional.max_pool1d, functional.max_pool2d)[len(places) - 1]
         windows = self.windows
-        output: Tensor = pool(padded, windows.kernel, windows.stride, 0, windows.dilation)
+        output: Tensor = pool(padded, windows.kernel, windows.stride, padding, windows.dilation)
         return output

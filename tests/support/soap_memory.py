@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -40,13 +40,12 @@ class _Counted(Execution):
     saved: dict[StorageWeakRef, int]
 
     @override
-    def _follow(self, values: dict[str, list[Tensor]]) -> None:  # type: ignore[override]  # a mapping
-        super()._follow(values)
-        if not self.ready:
-            return
-        living = {ref: size for ref, size in self.saved.items() if not ref.expired()}
-        living |= _storages()
-        self.counted = sum(size for ref, size in living.items() if ref not in self.before)
+    def _backward(self, *given: Any) -> None:
+        if self.ready:
+            living = {ref: size for ref, size in self.saved.items() if not ref.expired()}
+            living |= _storages()
+            self.counted = sum(size for ref, size in living.items() if ref not in self.before)
+        super()._backward(*given)
 
 
 def count_step(rank: int, graph: Graph, text: str) -> int:

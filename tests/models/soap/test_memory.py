@@ -33,8 +33,9 @@ def test_what_lives_when_the_backward_pass_begins(name: str, ranks: Ranks) -> No
         counted = ranks.run(count_step, graph, plan.to_json())
         told = model.devices(plan, traffic.layout(plan))
         for real, memory in zip(counted, told, strict=True):
-            # Views keep buffers of several messages alive, which are not counted.
-            assert 0.85 * real <= memory.total - memory.sums <= real
+            # Views keep buffers of several messages alive, which are not counted; what autograd
+            # frees early is.
+            assert 0.85 * real <= memory.total - memory.sums <= 1.15 * real
 
 
 def test_each_kind_of_memory() -> None:
@@ -43,19 +44,19 @@ def test_each_kind_of_memory() -> None:
     first, second = MemoryModel(graph, optimiser_states=2).devices(
         plan, Traffic(graph).layout(plan)
     )
-    # 5-7-7-3 units with biases; whole parameters are smaller than what is worth sharing, so that
-    # the two devices keep every other one.
+    # 5-7-7-3 units with biases, which both devices keep and add up in place.
+    units = (35 + 7 + 49 + 7 + 21 + 3) * 4
     assert first == Memory(
-        parameters=(35 + 49 + 21) * 4,
-        gradients=(35 + 49 + 21) * 4,
-        optimiser=2 * (35 + 49 + 21) * 4,
-        fetched=(7 + 7 + 3) * 4,
-        sums=(35 + 7 + 49 + 7 + 21 + 3) * 4,
+        parameters=units,
+        gradients=units,
+        optimiser=2 * units,
+        fetched=0,
+        sums=0,
         activations=first.activations,
         received=0,
         batch=5 * 5 * 4 + 5 * 8,
     )
-    assert second.parameters == first.fetched
+    assert second.parameters == units
     assert first.activations > second.activations > 0
 
 
