@@ -4,9 +4,8 @@
 - *quality*: the default search beside FlexFlow's chain (two temperatures) for as long, on
   simulated clusters; the picture shows the best step over time.
 - *speed-up*: simulated steps on the clusters of FlexFlow, section 8, for AlexNet, Inception-v3 and
-  a translator, over data parallel; the paper measured 1.2 to 3.3. Our data parallel exchanges
-  between each pair of devices, which is slow across nodes; so the speed-up is also told over the
-  faster of it and a ring that costs no time beside computing.
+  a translator, over data parallel; the paper measured 1.2 to 3.3. Also told is the speed-up over
+  the faster of it and a ring whose messages cost no time beside computing.
 - *measured*: AlexNet for small images on two processes of this machine: one device, data parallel,
   torch's DistributedDataParallel and the best plans, in turns.
 

@@ -75,7 +75,7 @@ class RetrainingStudy:
     )
     again: LearnSettings = field(default_factory=LearnSettings)
     weak: LearnSettings = field(
-        default_factory=lambda: LearnSettings(steps=300, batch_size=16, learning_rate=0.002)
+        default_factory=lambda: LearnSettings(steps=700, batch_size=16, learning_rate=0.004)
     )
     seed: int = 0
 
