@@ -53,8 +53,7 @@ class Bucket:
 
 
 def sharers(shape: Shape, uses: Iterable[tuple[Box, int]]) -> Devices:
-    """The devices that share a parameter: all that use it, where there are several and each
-    always uses all of it; else none.
+    """Who shares a parameter: its users, if there are several and each uses all of it; else none.
 
     Args:
         shape: The parameter's shape.
@@ -63,7 +62,7 @@ def sharers(shape: Shape, uses: Iterable[tuple[Box, int]]) -> Devices:
     >>> whole = Box(((0, 4),))
     >>> sharers((4,), [(whole, 1), (whole, 0)]), sharers((4,), [(whole, 1)])
     ((0, 1), ())
-    """  # noqa: D205 - one sentence
+    """
     uses, whole = list(uses), Box.whole(shape)
     devices = tuple(sorted({device for _, device in uses}))
     return devices if len(devices) > 1 and all(box == whole for box, _ in uses) else ()
@@ -123,7 +122,7 @@ def ring_elements(elements: int, devices: int) -> tuple[int, ...]:
     while they are told: 2 (devices - 1) / devices of the whole.
 
     >>> ring_elements(12, 3), ring_elements(5, 2)
-    ((8, 8, 8), (5, 5))
+    ((16, 16, 16), (5, 5))
     """
     sizes = [stop - start for start, stop in segments(elements, even_cuts(elements, devices))]
     sizes += [0] * (devices - len(sizes))
