@@ -388,7 +388,9 @@ def concrete(kind: type[Any]) -> set[type]:
 def test_every_operator_is_under_contract() -> None:
     for module in pkgutil.walk_packages(operators.__path__, "operators."):
         importlib.import_module(module.name)
-    assert concrete(KeyedLogic) == {type(case.make(None)) for case in CASES.values()}
+    # Tests that ran before in this process may have classes of their own.
+    ours = {one for one in concrete(KeyedLogic) if one.__module__.startswith("operators.")}
+    assert ours == {type(case.make(None)) for case in CASES.values()}
 
 
 @pytest.fixture(params=CASES.values(), ids=[str(name) for name in CASES])
